@@ -1,0 +1,190 @@
+/**
+ * WebAssembly modules written as kernels: functions with named parameters, locals, and structured statements.
+ *
+ * A function's body is TypeScript that runs once, when the module is made, and states what the kernel will do; a `for` of
+ * TypeScript therefore unrolls, while `f.loop` and `f.while` loop at run time. Every module imports one memory, in which
+ * pointers are byte offsets, and exports all its functions.
+ *
+ * @example
+ * const kernels = new WasmModule()
+ * const scale = kernels.function('scale', { x: 'i32', count: 'i32', factor: 'f32' }, (f, { x, count, factor }) => {
+ *   f.times(count, () => {
+ *     f.store(x, f32.mul(f32.load(x), factor))
+ *     f.advance(x, 4)
+ *   })
+ * })
+ * const run = kernels.instantiate(memory)(scale)
+ * run(0, 100, 0.5)
+ */
+import { SluiceError } from '../../../src/errors.ts'
+import { type Bytes, join, section, sized, unsigned, utf8, vector } from './encoding.ts'
+import { address, i32, type Local, type Operand, operand, tee, type Value, type ValueType } from './instructions.ts'
+
+const typeCodes = { i32: 0x7f, f32: 0x7d, v128: 0x7b } as const satisfies Record<ValueType, number>
+const storeCodes = { i32: [0x36], f32: [0x38], v128: [0xfd, 0x0b] } as const satisfies Record<ValueType, Bytes>
+
+const magicAndVersion = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]
+const noResult = 0x40
+const end = 0x0b
+
+export type Parameters = Readonly<Record<string, ValueType>>
+type Locals<P extends Parameters> = { readonly [K in keyof P]: Local<P[K]> }
+type Arguments<P extends Parameters> = { readonly [K in keyof P]: Operand<P[K]> }
+
+/** Parameters that are all pointers, sizes, steps or flags. */
+export function integers<const N extends string>(...names: readonly N[]): Readonly<Record<N, 'i32'>> {
+  return Object.fromEntries(names.map((name) => [name, 'i32'])) as Record<N, 'i32'>
+}
+
+/** A function of the module, as its callers see it. */
+export interface Callee<P extends Parameters> {
+  readonly module: WasmModule
+  readonly name: string
+  readonly index: number
+  readonly parameters: P
+}
+
+/** The statements of one function, in the order in which they are stated. */
+export class FunctionBuilder {
+  readonly #module: WasmModule
+  readonly #name: string
+  readonly #locals: ValueType[] = []
+  readonly #code: number[] = []
+
+  constructor(module: WasmModule, name: string) {
+    this.#module = module
+    this.#name = name
+  }
+
+  /** A new variable. It is zero when the function is entered; an initial value is assigned where this is stated. */
+  local<T extends ValueType>(type: T, initial?: Operand<T>): Local<T> {
+    const index = this.#locals.push(type) - 1
+    const local = { type, index, code: [0x20, ...unsigned(index)], owner: this }
+    if (initial !== undefined) this.set(local, initial)
+    return local
+  }
+
+  set<T extends ValueType>(local: Local<T>, value: Operand<T>): void {
+    this.#evaluate(operand('set', local.type, value))
+    this.#own(local)
+    this.#emit([0x21, ...unsigned(local.index)])
+  }
+
+  /** Moves a pointer or a counter: local += step. */
+  advance(local: Local<'i32'>, step: Operand<'i32'>): void {
+    this.set(local, i32.add(local, step))
+  }
+
+  /** memory[pointer + offset] = value; how many bytes are written follows from the value's type. */
+  store<T extends ValueType>(pointer: Operand<'i32'>, value: Value<T>, offset = 0): void {
+    this.#evaluate(operand('store', 'i32', pointer))
+    this.#evaluate(value)
+    this.#emit([...storeCodes[value.type], ...address(offset)])
+  }
+
+  if(condition: Operand<'i32'>, then: () => void, otherwise?: () => void): void {
+    this.#evaluate(operand('if', 'i32', condition))
+    this.#emit([0x04, noResult])
+    then()
+    if (otherwise) {
+      this.#emit([0x05])
+      otherwise()
+    }
+    this.#emit([end])
+  }
+
+  /** The body once, then again as long as `again` is not zero after it: the cheapest loop, one branch a turn. */
+  loop(body: () => void, again: Operand<'i32'>): void {
+    this.#emit([0x03, noResult])
+    body()
+    this.#evaluate(operand('loop', 'i32', again))
+    this.#emit([0x0d, 0, end])
+  }
+
+  /** The body as long as `condition` is not zero before it. */
+  while(condition: Operand<'i32'>, body: () => void): void {
+    this.if(condition, () => this.loop(body, condition))
+  }
+
+  /** The body `count` times; the count is taken once, as unsigned. */
+  times(count: Operand<'i32'>, body: () => void): void {
+    const left = this.local('i32', count)
+    this.if(left, () => this.loop(body, tee(left, i32.sub(left, 1))))
+  }
+
+  call<P extends Parameters>(callee: Callee<P>, values: Arguments<P>): void {
+    if (callee.module !== this.#module) {
+      throw new SluiceError('wasm', `${this.#name} calls ${callee.name}, which is a function of another module`)
+    }
+    for (const [name, type] of Object.entries(callee.parameters)) {
+      this.#evaluate(operand(`${callee.name}(${name})`, type, values[name]!))
+    }
+    this.#emit([0x10, ...unsigned(callee.index)])
+  }
+
+  /** Declarations of the locals after the parameters, which are the first locals, then the code. */
+  body(parameterCount: number): Bytes {
+    const declared = this.#locals.slice(parameterCount).map((type) => [1, typeCodes[type]])
+    return join(vector(declared), this.#code, [end])
+  }
+
+  #evaluate(value: Value<ValueType>): void {
+    this.#own(value)
+    this.#emit(value.code)
+  }
+
+  #own({ owner }: Value<ValueType>): void {
+    if (owner && owner !== this) throw new SluiceError('wasm', `${this.#name} uses a local of another function`)
+  }
+
+  #emit(code: Bytes): void {
+    for (const byte of code) this.#code.push(byte)
+  }
+}
+
+/** Kernels that share one memory and may call each other. */
+export class WasmModule {
+  readonly #functions: { name: string; parameters: Parameters; body: Bytes }[] = []
+
+  /** Adds a function and gives back what `f.call` takes. It has no result: kernels leave theirs in memory. */
+  function<const P extends Parameters>(
+    name: string,
+    parameters: P,
+    state: (f: FunctionBuilder, parameters: Locals<P>) => void,
+  ): Callee<P> {
+    if (this.#functions.some((other) => other.name === name)) {
+      throw new SluiceError('wasm', `the module already has a function ${name}; give this one another name`)
+    }
+    const f = new FunctionBuilder(this, name)
+    const names = Object.entries(parameters)
+    const locals = Object.fromEntries(names.map(([key, type]) => [key, f.local(type)]))
+    state(f, locals as Locals<P>)
+    this.#functions.push({ name, parameters, body: f.body(names.length) })
+    return { module: this, name, index: this.#functions.length - 1, parameters }
+  }
+
+  /** The module in WebAssembly's binary format. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    const types = this.#functions.map(({ parameters }) => {
+      const codes = Object.values(parameters).map((type) => [typeCodes[type]])
+      return join([0x60], vector(codes), vector([]))
+    })
+    const memory = join(utf8('env'), utf8('memory'), [0x02, 0x00, 0])
+    const exported = this.#functions.map(({ name }, index) => join(utf8(name), [0x00], unsigned(index)))
+    const code = join(
+      magicAndVersion,
+      section(1, vector(types)),
+      section(2, vector([memory])),
+      section(3, vector(types.map((_, index) => unsigned(index)))),
+      section(7, vector(exported)),
+      section(10, vector(this.#functions.map(({ body }) => sized(body)))),
+    )
+    return new Uint8Array(code)
+  }
+
+  /** Compiles the module over `memory`; the result gives a kernel's exported function, arguments in the parameters' order. */
+  instantiate(memory: WebAssembly.Memory): (kernel: Callee<Parameters>) => (...values: number[]) => void {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(this.bytes()), { env: { memory } })
+    return ({ name }) => exports[name] as (...values: number[]) => void
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * The tape: what each operation records, and the walk back over it.
+ *
+ * A node holds an operation's inputs and its rule, the vector-Jacobian product: given the gradient of the result (the
+ * cotangent), the gradients of the inputs. Nodes are numbered as they are made, so a node's inputs always have smaller
+ * numbers: walking by falling number is reverse order, with no recursion and no sorting by dependency.
+ *
+ * The sum back over a broadcast is done here, once, for every rule. Rules are written with differentiable operations, so
+ * recording while walking gives gradients of gradients.
+ */
+import { SluiceError, showShape } from '../errors.ts'
+import { liveWith } from '../tensor/lifetime.ts'
+import { sameShape } from '../tensor/shape.ts'
+import { type GraphNode, isTensor, scope, type Tensor } from '../tensor/tensor.ts'
+
+/** The gradient of one input: a tensor, a function that makes it (called only if wanted), or null for none. */
+export type Cotangent = Tensor | (() => Tensor) | null
+
+export interface Node extends GraphNode {
+  /** Gradients of `inputs`, in order, from that of the result. */
+  vjp(cotangent: Tensor): readonly Cotangent[]
+}
+
+/** What the walk needs of the operations above this layer. */
+export interface WalkOperations {
+  add(a: Tensor, b: Tensor): Tensor
+  /** Sums `t` over the axes along which `shape` was broadcast to it. */
+  sumTo(t: Tensor, shape: readonly number[]): Tensor
+  onesLike(t: Tensor): Tensor
+  zerosLike(t: Tensor): Tensor
+}
+
+let operations: WalkOperations | undefined
+let recording = true
+let nextNode = 1
+
+/** Given once, by `ops/`, when it is loaded. */
+export function setWalkOperations(given: WalkOperations): void {
+  operations = given
+}
+
+export function isRecording(): boolean {
+  return recording
+}
+
+/** Runs `body` with recording on or off. */
+export function withRecording<R>(on: boolean, body: () => R): R {
+  const before = recording
+  recording = on
+  try {
+    return body()
+  } finally {
+    recording = before
+  }
+}
+
+/**
+ * Runs `body` without recording: its results have no history.
+ *
+ * @example
+ * const y = noGrad(() => model.forward(x))
+ */
+export function noGrad<R>(body: () => R): R {
+  return withRecording(false, body)
+}
+
+/** Number of the next node; nodes made later have this number or a larger one. */
+export function nextNodeId(): number {
+  return nextNode
+}
+
+/** Attaches a node to `output` if recording is on and a gradient flows to any input. */
+export function record(
+  operation: string,
+  inputs: readonly Tensor[],
+  output: Tensor,
+  vjp: (cotangent: Tensor) => readonly Cotangent[],
+): Tensor {
+  if (!recording || output.dtype === 'int32' || !inputs.some((t) => t.isTracked)) return output
+  const node: Node = { id: nextNode++, operation, inputs, vjp }
+  output.node = node
+  return output
+}
+
+/** Nodes that `roots` depend on, those with the largest number first; `stop` tensors are not entered. */
+export function reachable(roots: readonly Tensor[], stop: ReadonlySet<Tensor> = new Set()): Node[] {
+  const found = new Set<Node>()
+  const pending: Node[] = []
+  const enter = (t: Tensor) => {
+    const node = t.node as Node | null
+    if (!node || stop.has(t) || found.has(node)) return
+    found.add(node)
+    pending.push(node)
+  }
+  for (const root of roots) enter(root)
+  for (let node = pending.pop(); node; node = pending.pop()) {
+    for (const input of node.inputs) enter(input)
+  }
+  return [...found].sort((a, b) => b.id - a.id)
+}
+
+export interface WalkOptions {
+  /** The gradient of `output`; ones of its shape when it has one element. */
+  cotangent?: Tensor
+  /** Record the walk, so that its results can be differentiated again. */
+  createGraph?: boolean
+}
+
+/**
+ * Gradients of `output` with respect to `targets`; the caller owns them.
+ *
+ * A target that `output` does not depend on gets zeros.
+ */
+export function gradients(output: Tensor, targets: readonly Tensor[], options: WalkOptions = {}): Tensor[] {
+  const wanted = new Set(targets)
+  const found = new Map<Tensor, Tensor>()
+  return withRecording(options.createGraph ?? false, () => {
+    walk('grad', output, options, wanted, (t, gradient) => found.set(t, gradient))
+    return targets.map((t) => found.get(t) ?? operations!.zerosLike(t))
+  })
+}
+
+/**
+ * Adds the gradient of `output` to `grad` of every leaf with `requiresGrad` that it depends on.
+ *
+ * @throws SluiceError when `output` has no history, or has more than one element and no cotangent is given
+ */
+export function backward(output: Tensor, cotangent?: Tensor, options: { createGraph?: boolean } = {}): void {
+  if (!output.isTracked) {
+    throw new SluiceError(
+      'backward',
+      `the result ${showShape(output.shape)} does not depend on any tensor with requiresGrad; set it before the forward pass, outside noGrad`,
+    )
+  }
+  withRecording(options.createGraph ?? false, () => {
+    walk('backward', output, { ...options, cotangent }, null, (leaf, gradient) => {
+      const old = leaf.grad
+      const sum = old ? operations!.add(old, gradient) : gradient
+      liveWith(sum, leaf)
+      leaf.grad = sum
+      if (old && !options.createGraph) {
+        old.dispose()
+        gradient.dispose()
+      }
+    })
+  })
+}
+
+/** A gradient waits under the node that will use it, or under the tensor that it is asked for. */
+type Place = Node | Tensor
+
+/**
+ * The walk. `wanted` are the tensors whose gradients are asked for (null: every leaf with `requiresGrad`); each is given
+ * to `deliver` once, when no more can come.
+ *
+ * Cotangents are freed as soon as they have been used, unless the walk is itself recorded.
+ */
+function walk(
+  operation: string,
+  output: Tensor,
+  { cotangent, createGraph = false }: WalkOptions,
+  wanted: ReadonlySet<Tensor> | null,
+  deliver: (t: Tensor, gradient: Tensor) => void,
+): void {
+  const { add, sumTo } = operations!
+  const nodes = reachable([output], wanted ?? undefined)
+  const flows = flowing(nodes, wanted)
+  const placeOf = (t: Tensor): Place => (wanted?.has(t) ? t : ((t.node as Node | null) ?? t))
+  const pending = new Map<Place, Tensor>()
+  pending.set(placeOf(output), startCotangent(operation, output, cotangent, createGraph))
+
+  const step = (node: Node, dy: Tensor): Tensor[] => {
+    const made: Tensor[] = []
+    const parts = node.vjp(dy)
+    node.inputs.forEach((input, i) => {
+      const part = parts[i]
+      if (part === null || part === undefined || !flows(input)) return
+      const raw = typeof part === 'function' ? part() : part
+      const fitted = sameShape(raw.shape, input.shape) ? raw : sumTo(raw, input.shape)
+      const place = placeOf(input)
+      const before = pending.get(place)
+      // A rule may hand on its own cotangent or a saved tensor; what waits is always a handle of the walk's own.
+      const sum = before ? add(before, fitted) : createGraph ? fitted : fitted.alias(fitted.shape)
+      if (before && !createGraph) before.dispose()
+      pending.set(place, sum)
+      made.push(sum)
+    })
+    return made
+  }
+  for (const node of nodes) {
+    const dy = pending.get(node)
+    if (!dy) continue
+    pending.delete(node)
+    if (createGraph) {
+      step(node, dy)
+    } else {
+      scope(() => step(node, dy))
+      dy.dispose()
+    }
+  }
+  for (const [place, gradient] of pending) {
+    if (isTensor(place) && (wanted ? wanted.has(place) : place.requiresGrad)) deliver(place, gradient)
+    else if (!createGraph) gradient.dispose()
+  }
+}
+
+/** Whether a gradient that reaches this tensor can go on to one that is asked for. */
+function flowing(nodes: readonly Node[], wanted: ReadonlySet<Tensor> | null): (t: Tensor) => boolean {
+  if (!wanted) return (t) => t.isTracked
+  const useful = new Set<Node>()
+  const flows = (t: Tensor) => wanted.has(t) || (t.node !== null && useful.has(t.node as Node))
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    if (nodes[i].inputs.some(flows)) useful.add(nodes[i])
+  }
+  return flows
+}
+
+/** The walk's own handle of the first cotangent. */
+function startCotangent(
+  operation: string,
+  output: Tensor,
+  cotangent: Tensor | undefined,
+  createGraph: boolean,
+): Tensor {
+  if (cotangent === undefined) {
+    if (output.size !== 1) {
+      throw new SluiceError(
+        operation,
+        `the result has shape ${showShape(output.shape)}, expected one element; sum it, or give a cotangent of that shape`,
+      )
+    }
+    return operations!.onesLike(output)
+  }
+  if (!isTensor(cotangent) || !sameShape(cotangent.shape, output.shape)) {
+    const got = isTensor(cotangent) ? showShape(cotangent.shape) : typeof cotangent
+    throw new SluiceError(
+      operation,
+      `the cotangent must have the result's shape ${showShape(output.shape)}, got ${got}`,
+    )
+  }
+  // An alias has no history, so a walk that is recorded keeps the tensor itself.
+  return createGraph ? cotangent : cotangent.alias(cotangent.shape)
+}

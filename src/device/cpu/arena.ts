@@ -1,0 +1,67 @@
+/**
+ * One WebAssembly memory for all buffers of the cpu device, handed out by size class.
+ *
+ * Classes are powers of two with four steps between (waste at most a quarter). A released block goes to its class's free
+ * list and is taken from there first, so a training step that repeats its shapes stops growing after the first.
+ */
+import { SluiceError } from '../../errors.ts'
+
+const PAGE = 65536
+/** WebAssembly's 32-bit memory ends here. */
+const MAXIMUM_BYTES = 65536 * PAGE
+const ALIGNMENT = 16
+
+/** The smallest class that holds `bytes`: (4 + s) 2^e for s in 0..3. */
+export function sizeClass(bytes: number): number {
+  const least = Math.max(64, bytes)
+  const octave = 2 ** Math.floor(Math.log2(least))
+  const step = octave / 4
+  return Math.ceil(least / step) * step
+}
+
+export class Arena {
+  readonly memory = new WebAssembly.Memory({ initial: 16 })
+  readonly #free = new Map<number, number[]>()
+  /** First byte never handed out; the first cells stay unused, so that no block starts at 0. */
+  #top = ALIGNMENT
+
+  /** Byte offset of a block of at least `bytes`, 16-aligned, contents unspecified. */
+  take(bytes: number): number {
+    const size = sizeClass(bytes)
+    const reused = this.#free.get(size)?.pop()
+    if (reused !== undefined) return reused
+    const offset = this.#top
+    const end = offset + size
+    if (end > this.memory.buffer.byteLength) this.#grow(end, bytes)
+    this.#top = end
+    return offset
+  }
+
+  give(offset: number, bytes: number): void {
+    const size = sizeClass(bytes)
+    const list = this.#free.get(size)
+    if (list) list.push(offset)
+    else this.#free.set(size, [offset])
+  }
+
+  #grow(end: number, asked: number): void {
+    const have = this.memory.buffer.byteLength
+    // Grow by half at least, so that growing stays rare; near the end of the address space, by what is needed.
+    const wanted = Math.min(MAXIMUM_BYTES, Math.max(end, have + have / 2))
+    for (const target of [wanted, end]) {
+      const pages = Math.ceil((target - have) / PAGE)
+      if (target > MAXIMUM_BYTES) break
+      try {
+        this.memory.grow(pages)
+        return
+      } catch {
+        // A failed grow leaves the memory as it was; the smaller target is tried next.
+      }
+    }
+    throw new SluiceError(
+      'cpu device',
+      `out of memory: asked for ${asked} bytes with ${have} bytes reserved; the limit of WebAssembly is ${MAXIMUM_BYTES}. ` +
+        'Run steps inside scope(() => …), use a smaller batch, or checkpoint()',
+    )
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The device contract.
+ *
+ * A device is a place where numbers lie and kernels run. It knows buffers, shapes of launches and kernels; it knows
+ * nothing of tensors or gradients. Whoever writes a device promises this:
+ *
+ *  1. `allocate` gives a buffer with unspecified contents; `release` gives it back; nobody else frees memory.
+ *  2. `launch` computes every cell of a grid and writes it to `output`, which is never one of the arguments.
+ *     Launches take effect in the order in which they were made. A launch may return before it has run.
+ *  3. `read` resolves after every earlier launch has taken effect, with a copy that the caller owns.
+ *  4. A device in host memory also offers `readNow`; printing and index checks use it. No other device has it.
+ *  5. Floats are of one type on a device, `floatType`; int32 is on all.
+ *  6. Nothing falls back silently: what a device cannot do, it refuses with the reason.
+ *
+ * The plain kernels define what a launch means. A tuned kernel may take a launch over on one device, with the same
+ * arguments and, up to the stated bound, the same cells.
+ */
+import type { Grid, Kernel } from '../../kernels/kernel.ts'
+
+export type DType = 'float32' | 'float64' | 'int32'
+export type FloatType = 'float32' | 'float64'
+export type TypedArray = Float32Array | Float64Array | Int32Array
+
+export interface DeviceBuffer {
+  readonly dtype: DType
+  /** Number of elements. */
+  readonly length: number
+}
+
+/**
+ * The value of one kernel parameter.
+ *
+ * A cell kernel takes one per parameter. A map kernel takes, per operand, the buffer and its three strides
+ * (z, y, x; see `mapCellSource`), then its constants.
+ */
+export type LaunchArgument = DeviceBuffer | number
+
+export interface DeviceStatistics {
+  /** Buffers allocated and not released. */
+  readonly buffers: number
+  /** Their bytes, as asked for. */
+  readonly bytes: number
+}
+
+export interface Device {
+  readonly name: string
+  readonly floatType: FloatType
+  allocate(dtype: DType, length: number): DeviceBuffer
+  release(buffer: DeviceBuffer): void
+  /** Copies `data` (exactly `buffer.length` elements) into the buffer, rounding to its type. */
+  write(buffer: DeviceBuffer, data: ArrayLike<number>): void
+  read(buffer: DeviceBuffer): Promise<TypedArray>
+  readNow?(buffer: DeviceBuffer): TypedArray
+  launch(kernel: Kernel, output: DeviceBuffer, grid: Grid, parameters: readonly LaunchArgument[]): void
+  statistics(): DeviceStatistics
+}
+
+export function bytesPerElement(dtype: DType): number {
+  return dtype === 'float64' ? 8 : 4
+}
+
+/** A typed array of `dtype` over `memory` (elements from byte `offset`), or over memory of its own. */
+export function typedArray(dtype: DType, length: number): TypedArray
+export function typedArray(dtype: DType, length: number, memory: ArrayBuffer, offset: number): TypedArray
+export function typedArray(dtype: DType, length: number, memory?: ArrayBuffer, offset = 0): TypedArray {
+  const Type = dtype === 'float32' ? Float32Array : dtype === 'float64' ? Float64Array : Int32Array
+  return memory === undefined ? new Type(length) : new Type(memory, offset, length)
+}

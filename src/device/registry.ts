@@ -1,0 +1,71 @@
+/** Which devices there are, and which one is the default. */
+import { SluiceError } from '../errors.ts'
+import { CpuDevice } from './cpu/cpu.ts'
+import type { Device } from './device.ts'
+import { ReferenceDevice } from './reference/reference.ts'
+
+/** Devices that are ready, by name. Host devices cost nothing until used, so they are made at once. */
+const ready = new Map<string, Device>()
+/** Devices that must be readied, by name. */
+const makers = new Map<string, () => Promise<Device>>()
+
+let cpu: CpuDevice | undefined
+let reference: ReferenceDevice | undefined
+let defaultName = 'cpu'
+
+/** The device of that name, which must be ready. */
+export function findDevice(name: string): Device {
+  if (name === 'cpu') return (cpu ??= new CpuDevice())
+  if (name === 'reference') return (reference ??= new ReferenceDevice())
+  const device = ready.get(name)
+  if (device) return device
+  if (makers.has(name)) {
+    throw new SluiceError(
+      'device',
+      `'${name}' is not ready; call await device('${name}') or await setDevice('${name}') first`,
+    )
+  }
+  throw unknownDevice(name)
+}
+
+function unknownDevice(name: string): SluiceError {
+  return new SluiceError('device', `there is no device '${name}'; there are ${deviceNames().join(', ')} and auto`)
+}
+
+/** Names of all devices, ready or not. */
+export function deviceNames(): string[] {
+  return ['reference', 'cpu', ...makers.keys()]
+}
+
+/** Adds a device that `device(name)` readies when it is first asked for. */
+export function registerDevice(name: string, make: () => Promise<Device>): void {
+  makers.set(name, make)
+}
+
+/**
+ * Picks a device and readies it.
+ *
+ * @param name 'reference' (float64, plain kernels), 'cpu' (float32), or 'auto', the fastest that answers
+ * @returns the device; its `name` says which one 'auto' took
+ * @throws SluiceError for a name that does not exist
+ *
+ * @example
+ * (await device('auto')).name // 'cpu'
+ */
+export async function device(name: string = 'auto'): Promise<Device> {
+  if (name === 'auto') return findDevice('cpu')
+  const make = makers.get(name)
+  if (!ready.has(name) && make) ready.set(name, await make())
+  return findDevice(name)
+}
+
+/** Makes a device the default for new tensors, and readies it. */
+export async function setDevice(name: string): Promise<Device> {
+  const chosen = await device(name)
+  defaultName = chosen.name
+  return chosen
+}
+
+export function defaultDevice(): Device {
+  return findDevice(defaultName)
+}

@@ -1,0 +1,65 @@
+/**
+ * Errors that name the operation, say what was expected and point at the user's own line.
+ *
+ * The line is read from the stack when the error is made: the first frame that is not in Sluice's own `src` or
+ * `kernels` folder. In a bundle, where every frame shares one file, there is no such frame and the place is left out.
+ */
+
+/** Folder that holds `src` and `kernels`, as it appears in stack frames. */
+const ownRoot = new URL('../', import.meta.url).href.replace(/^file:\/\//, '')
+const ownFolders = [`${ownRoot}src/`, `${ownRoot}kernels/`]
+
+interface Frame {
+  readonly file: string
+  readonly line: string
+}
+
+function frames(stack: string): Frame[] {
+  const found: Frame[] = []
+  for (const row of stack.split('\n')) {
+    const match = /(?:\(|at |@)(?:async )?(?:file:\/\/)?([^()\s@]+?):(\d+):\d+\)?$/.exec(row.trim())
+    if (match) found.push({ file: match[1]!, line: match[2]! })
+  }
+  return found
+}
+
+/** `train.ts:12`, the innermost frame of `stack` outside Sluice and outside the runtime; '' when there is none. */
+export function userPlace(stack: string): string {
+  const frame = frames(stack).find(
+    ({ file }) =>
+      !ownFolders.some((folder) => file.startsWith(folder)) &&
+      !file.startsWith('node:') &&
+      !file.includes('/node_modules/'),
+  )
+  return frame ? `${frame.file.split(/[\\/]/).pop()}:${frame.line}` : ''
+}
+
+/** The stack of the caller as text; its formatting is lazy, so taking it costs about a microsecond. */
+export function stackHere(): () => string {
+  const holder = new Error()
+  return () => holder.stack ?? ''
+}
+
+/**
+ * Every error that Sluice raises on purpose.
+ *
+ * @example
+ * new SluiceError('matmul', '[4, 3] @ [4, 5]: inner sizes 3 and 4 differ').message
+ * // 'matmul: [4, 3] @ [4, 5]: inner sizes 3 and 4 differ (at train.ts:12)'
+ */
+export class SluiceError extends Error {
+  readonly operation: string
+
+  constructor(operation: string, message: string) {
+    super(`${operation}: ${message}`)
+    this.name = 'SluiceError'
+    this.operation = operation
+    const place = userPlace(this.stack ?? '')
+    if (place) this.message += ` (at ${place})`
+  }
+}
+
+/** A shape as it is printed in messages: `[4, 3]`. */
+export function showShape(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`
+}

@@ -1,0 +1,102 @@
+/** Runs kernels on tensors: checks that all live on one device, makes the output, and launches. Nothing is recorded. */
+import type { CellKernel, Grid, MapKernel } from '../../kernels/kernel.ts'
+import type { Device, DType, LaunchArgument } from '../device/device.ts'
+import { SluiceError, showShape } from '../errors.ts'
+import { broadcastStrides, collapse, type Shape, sizeOf } from './shape.ts'
+import { Storage } from './storage.ts'
+import { Tensor } from './tensor.ts'
+
+/** The device that all of `tensors` live on. */
+export function commonDevice(operation: string, tensors: readonly Tensor[]): Device {
+  const device = tensors[0].storage.device
+  for (const t of tensors) {
+    if (t.storage.device !== device) {
+      const where = tensors.map((x) => `${showShape(x.shape)} on ${x.device}`).join(', ')
+      throw new SluiceError(
+        operation,
+        `operands live on different devices (${where}); move one with await t.to('${device.name}')`,
+      )
+    }
+  }
+  return device
+}
+
+export interface LaunchOptions {
+  /** Type of the output; the device's float type unless given. */
+  readonly dtype?: DType
+}
+
+/**
+ * Launches a cell kernel and returns its output as a tensor.
+ *
+ * @param shape shape of the result, of the grid's size
+ * @param grid extents [X, Y, Z]; [size, 1, 1] unless given
+ * @param parameters one per kernel parameter: tensors for arrays, numbers for the rest; at least one tensor
+ */
+export function launch(
+  kernel: CellKernel,
+  shape: Shape,
+  parameters: readonly (Tensor | number)[],
+  grid: Grid = [sizeOf(shape), 1, 1],
+  options: LaunchOptions = {},
+): Tensor {
+  const tensors = parameters.filter((p): p is Tensor => typeof p !== 'number')
+  const device = commonDevice(kernel.name, tensors)
+  return output(kernel, device, shape, grid, parameters.map(argument), options)
+}
+
+/**
+ * Launches a map kernel over operands that broadcast to `shape`.
+ *
+ * Axes that all operands walk together are joined first. Three remain at most in nearly every program; when more do,
+ * the operands are laid out in full, by `spread`, before the launch.
+ */
+export function launchMap(
+  kernel: MapKernel,
+  shape: Shape,
+  operands: readonly Tensor[],
+  constants: readonly number[] = [],
+  options: LaunchOptions & { spread?: (t: Tensor, shape: Shape) => Tensor } = {},
+): Tensor {
+  const device = commonDevice(kernel.name, operands)
+  const walk = collapse(
+    shape,
+    operands.map((t) => broadcastStrides(t.shape, shape)),
+  )
+  if (walk.shape.length > 3 && options.spread) {
+    const { spread } = options
+    return launchMap(
+      kernel,
+      shape,
+      operands.map((t) => spread(t, shape)),
+      constants,
+      { dtype: options.dtype },
+    )
+  }
+  const lead = 3 - walk.shape.length
+  const [Z, Y, X] = [...new Array<number>(lead).fill(1), ...walk.shape]
+  const parameters: LaunchArgument[] = []
+  operands.forEach((t, i) => {
+    parameters.push(argument(t), ...new Array<number>(lead).fill(0), ...walk.strides[i])
+  })
+  parameters.push(...constants)
+  return output(kernel, device, shape, [X, Y, Z], parameters, options)
+}
+
+function argument(p: Tensor | number): LaunchArgument {
+  return typeof p === 'number' ? p : p.storage.buffer
+}
+
+function output(
+  kernel: CellKernel | MapKernel,
+  device: Device,
+  shape: Shape,
+  grid: Grid,
+  parameters: readonly LaunchArgument[],
+  options: LaunchOptions,
+): Tensor {
+  const length = sizeOf(shape)
+  const buffer = device.allocate(options.dtype ?? device.floatType, length)
+  if (length > 0) device.launch(kernel, buffer, grid, parameters)
+  return new Tensor(new Storage(device, buffer), shape)
+}

@@ -1,0 +1,315 @@
+/**
+ * Checkpoints: the state of a training run in one safetensors file a step, `step-000200.safetensors` in a folder.
+ *
+ * Besides the tensors the file holds, as texts of its metadata: `step`, `config` and `generator` (JSON), `version` of
+ * this layout, and `sha256`, a checksum over every tensor and all other metadata.
+ *
+ * A file gets its name only when it is whole on the disk: it is written under another name, flushed (fsync) and then
+ * renamed, which is atomic. So a crash at any moment leaves whole checkpoints, and older ones are removed only after
+ * the new one is safe. One run writes to a folder at a time.
+ */
+
+import { decodeSafetensors, encodeSafetensors, type HostTensor } from '../hub/safetensors.ts'
+import { SluiceError } from '../tensor/errors.ts'
+
+/** What a run needs to go on exactly where it stopped. `config` and `generator` are any JSON values. */
+export interface Checkpoint {
+  readonly step: number
+  readonly tensors: ReadonlyMap<string, HostTensor>
+  readonly config: unknown
+  /** The state of the random generator. */
+  readonly generator: unknown
+}
+
+/** The calls on a file system that checkpoints make; every one rejects when it fails. */
+export interface CheckpointFiles {
+  /** Makes a folder and those above it; no error when it is there. */
+  makeFolder(path: string): Promise<void>
+  /** The names in a folder. */
+  list(path: string): Promise<string[]>
+  read(path: string): Promise<Uint8Array>
+  /** An empty file, in place of any before it. */
+  create(path: string): Promise<{
+    write(bytes: Uint8Array): Promise<void>
+    /** Returns when what was written is on the disk. */
+    sync(): Promise<void>
+    close(): Promise<void>
+  }>
+  /** Atomic; takes the place of a file at `to`. */
+  rename(from: string, to: string): Promise<void>
+  /** Returns when the names in the folder are on the disk. */
+  syncFolder(path: string): Promise<void>
+  /** Removes a file; no error when there is none. */
+  remove(path: string): Promise<void>
+}
+
+/** Node's file system; imported at the first call, so that a browser can load this file. */
+export const nodeFiles: CheckpointFiles = {
+  async makeFolder(path) {
+    const { mkdir } = await import('node:fs/promises')
+    await mkdir(path, { recursive: true })
+  },
+  async list(path) {
+    const { readdir } = await import('node:fs/promises')
+    return readdir(path)
+  },
+  async read(path) {
+    const { readFile } = await import('node:fs/promises')
+    return readFile(path)
+  },
+  async create(path) {
+    const { open } = await import('node:fs/promises')
+    const handle = await open(path, 'w')
+    return {
+      write: (bytes) => handle.writeFile(bytes),
+      sync: () => handle.sync(),
+      close: () => handle.close(),
+    }
+  },
+  async rename(from, to) {
+    const { rename } = await import('node:fs/promises')
+    await rename(from, to)
+  },
+  async syncFolder(path) {
+    // Windows cannot open a folder; its file systems keep the order of renames by themselves.
+    if (process.platform === 'win32') return
+    const { open } = await import('node:fs/promises')
+    const handle = await open(path, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  },
+  async remove(path) {
+    const { rm } = await import('node:fs/promises')
+    await rm(path, { force: true })
+  },
+}
+
+/** The layout's version; a reader refuses any other. */
+const version = '1'
+
+type MetadataKey = 'step' | 'config' | 'generator' | 'version' | 'sha256'
+
+const extension = '.safetensors'
+/** Follows the name of a file that is being written. */
+const unfinished = '.partial'
+
+function fileName(step: number): string {
+  return `step-${String(step).padStart(6, '0')}${extension}`
+}
+
+/** The steps of the checkpoints among `names`, the newest first. */
+function stepsAmong(names: readonly string[]): number[] {
+  const steps = names.flatMap((name) => {
+    const step = Number(/^step-(\d+)\.safetensors$/.exec(name)?.[1])
+    return Number.isSafeInteger(step) && fileName(step) === name ? [step] : []
+  })
+  return steps.sort((a, b) => b - a)
+}
+
+const isTemporary = (name: string): boolean => name.startsWith('step-') && name.endsWith(extension + unfinished)
+
+/** An error's message inside another's, without the place that a SluiceError ends with. */
+const reason = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/ \(at [^()]*\)$/, '')
+
+/** `value` as JSON text; a value that JSON would silently change is an error. */
+function toJson(name: string, value: unknown): string {
+  const text = JSON.stringify(value, (key, part: unknown) => {
+    const lost =
+      typeof part === 'number' ? !Number.isFinite(part) : ['bigint', 'function', 'symbol'].includes(typeof part)
+    if (lost) {
+      throw new SluiceError(
+        'writeCheckpoint',
+        `${name}${key ? `: ${key}` : ''} is ${String(part)}, which JSON cannot hold`,
+      )
+    }
+    return part
+  })
+  if (text === undefined) throw new SluiceError('writeCheckpoint', `${name} is undefined; give a JSON value`)
+  return text
+}
+
+async function hexDigest(bytes: Uint8Array): Promise<string> {
+  // A copy, because the values may lie in shared memory, which the digest does not take.
+  const digest = await globalThis.crypto.subtle.digest('SHA-256', new Uint8Array(bytes))
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** SHA-256 of a list: the metadata but `sha256`, by key, then each tensor's name, dtype, shape and SHA-256, by name. */
+async function checksum(
+  tensors: ReadonlyMap<string, HostTensor>,
+  metadata: Readonly<Record<string, string>>,
+): Promise<string> {
+  const keys = Object.keys(metadata).filter((key) => key !== 'sha256')
+  const list: unknown[] = keys.sort().map((key) => [key, metadata[key]])
+  for (const name of [...tensors.keys()].sort()) {
+    const { dtype, shape, data } = tensors.get(name)!
+    list.push([name, dtype, shape, await hexDigest(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))])
+  }
+  return hexDigest(new TextEncoder().encode(JSON.stringify(list)))
+}
+
+/** What `writeCheckpoint` does besides writing. */
+export interface WriteCheckpointOptions {
+  /** How many checkpoints to keep, this one included; earlier steps than those are removed. */
+  readonly keep?: number
+  /** The file system; Node's unless given. */
+  readonly files?: CheckpointFiles
+}
+
+/**
+ * Writes a checkpoint into `folder` (made if missing), prunes older ones and gives the new file's path.
+ *
+ * When any step fails, on a full disk for instance, the previous checkpoints stay as they are, the unfinished file is
+ * removed, and the SluiceError says what failed and which checkpoint is the newest one kept.
+ *
+ * @example
+ * await writeCheckpoint('runs/parity', { step: 200, tensors, config, generator: generator.state }, { keep: 2 })
+ */
+export async function writeCheckpoint(
+  folder: string,
+  checkpoint: Checkpoint,
+  { keep = 2, files = nodeFiles }: WriteCheckpointOptions = {},
+): Promise<string> {
+  const { step, tensors, config, generator } = checkpoint
+  if (!Number.isSafeInteger(step) || step < 0) {
+    throw new SluiceError('writeCheckpoint', `step must be an integer from 0, got ${step}`)
+  }
+  if (!Number.isInteger(keep) || keep < 1) {
+    throw new SluiceError('writeCheckpoint', `keep must be an integer from 1, got ${keep}`)
+  }
+  const metadata = {
+    step: String(step),
+    config: toJson('config', config),
+    generator: toJson('generator', generator),
+    version,
+  }
+  // A copy: while the checksum is awaited the caller may go on training.
+  const copies = new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]))
+  const bytes = encodeSafetensors(copies, { ...metadata, sha256: await checksum(copies, metadata) })
+
+  const path = `${folder}/${fileName(step)}`
+  const temporary = path + unfinished
+  let stage = 'making the folder'
+  let written = false
+  try {
+    await files.makeFolder(folder)
+    stage = 'listing the folder'
+    const names = await files.list(folder)
+    stage = 'removing what a crash left'
+    for (const name of names.filter(isTemporary)) await files.remove(`${folder}/${name}`)
+    stage = 'writing'
+    const file = await files.create(temporary)
+    try {
+      await file.write(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    stage = 'renaming'
+    await files.rename(temporary, path)
+    written = true
+    stage = 'flushing the folder'
+    await files.syncFolder(folder)
+    stage = 'removing older checkpoints'
+    const older = stepsAmong(names).filter((other) => other < step)
+    for (const other of older.slice(keep - 1)) await files.remove(`${folder}/${fileName(other)}`)
+  } catch (error) {
+    throw new SluiceError(
+      'writeCheckpoint',
+      `${path}: ${stage} failed: ${reason(error)}; ` +
+        (written ? `${path} itself is whole` : await cleanUp(files, folder, temporary)),
+    )
+  }
+  return path
+}
+
+/** Removes the unfinished file, if it is there, and says what is left. */
+async function cleanUp(files: CheckpointFiles, folder: string, temporary: string): Promise<string> {
+  const removed = await files.remove(temporary).then(
+    () => '',
+    (error: unknown) => `; the unfinished ${temporary} could not be removed: ${reason(error)}`,
+  )
+  // Listed now, because the failure may have come before the folder was read.
+  const names = await files.list(folder).catch(() => undefined)
+  if (!names) return `no checkpoint in ${folder} was changed${removed}`
+  const [newest] = stepsAmong(names)
+  const kept =
+    newest === undefined ? 'there is no earlier checkpoint' : `${folder}/${fileName(newest)} is kept as it was`
+  return kept + removed
+}
+
+/** Throws an Error that says what is wrong with the file. */
+async function readWhole(files: CheckpointFiles, path: string): Promise<Checkpoint> {
+  const { tensors, metadata } = decodeSafetensors(await files.read(path))
+  const text = (key: MetadataKey): string => {
+    if (!Object.hasOwn(metadata, key)) throw new Error(`its metadata have no ${key}, it is not a checkpoint`)
+    return metadata[key]!
+  }
+  if (text('version') !== version) {
+    throw new Error(`its version is ${text('version')}, this Sluice reads version ${version}`)
+  }
+  const sum = await checksum(tensors, metadata)
+  if (sum !== text('sha256')) throw new Error(`its checksum is ${sum}, it was written with ${text('sha256')}`)
+  return {
+    step: Number(text('step')),
+    tensors,
+    config: JSON.parse(text('config')),
+    generator: JSON.parse(text('generator')),
+  }
+}
+
+/** The folder and the name of a file. */
+function splitPath(path: string): [folder: string, name: string] {
+  const cut = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
+  return cut < 0 ? ['.', path] : [path.slice(0, cut) || '/', path.slice(cut + 1)]
+}
+
+/** The path of the newest whole checkpoint in `folder` of a step before that of the file `name`. */
+async function newestWhole(files: CheckpointFiles, folder: string, name: string): Promise<string | undefined> {
+  const [end = Number.POSITIVE_INFINITY] = stepsAmong([name])
+  const names = await files.list(folder).catch(() => [])
+  for (const step of stepsAmong(names).filter((step) => step < end)) {
+    const path = `${folder}/${fileName(step)}`
+    const whole = await readWhole(files, path).catch(() => undefined)
+    if (whole) return path
+  }
+  return undefined
+}
+
+/**
+ * Reads a checkpoint: the given file, or the newest one of a folder. (A path that ends in .safetensors is a file.)
+ *
+ * Version and checksum are verified. When the file is damaged the SluiceError names the fault and the newest whole
+ * checkpoint before it; nothing else is loaded in its place.
+ *
+ * @example
+ * const { step, tensors } = await readCheckpoint('runs/parity')
+ */
+export async function readCheckpoint(
+  pathOrFolder: string,
+  { files = nodeFiles }: { readonly files?: CheckpointFiles } = {},
+): Promise<Checkpoint> {
+  let path = pathOrFolder
+  if (!pathOrFolder.endsWith(extension)) {
+    const names = await files.list(pathOrFolder).catch((error: unknown) => {
+      throw new SluiceError('readCheckpoint', `the folder ${pathOrFolder} cannot be listed: ${reason(error)}`)
+    })
+    const [newest] = stepsAmong(names)
+    if (newest === undefined) throw new SluiceError('readCheckpoint', `there is no checkpoint in ${pathOrFolder}`)
+    path = `${pathOrFolder}/${fileName(newest)}`
+  }
+  try {
+    return await readWhole(files, path)
+  } catch (error) {
+    const previous = await newestWhole(files, ...splitPath(path))
+    throw new SluiceError(
+      'readCheckpoint',
+      `${path} cannot be used: ${reason(error)}; ` +
+        (previous ? `resume from ${previous}` : 'there is no whole checkpoint before it'),
+    )
+  }
+}
