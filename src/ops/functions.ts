@@ -6,7 +6,7 @@ import { tensor } from '../tensor/create.ts'
 import { launchMap } from '../tensor/launch.ts'
 import { broadcastShapes } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { add, div, greaterEqual, lessEqual, mul, sub } from './elementwise.ts'
+import { add, div, equal, greaterEqual, lessEqual, mul, sub } from './elementwise.ts'
 import { type Binary, binary, spread, type Unary, unary } from './families.ts'
 import { needTensor } from './operands.ts'
 import { defineOp, type Operation } from './record.ts'
@@ -129,7 +129,14 @@ export const pow: Binary = binary('pow', {
   kernel: kernels.pow,
   constants: [Number.NaN],
   drawA: { low: 0.5, high: 2 },
-  vjp: (dy, y, a, b) => [() => mul(dy, mul(b, pow(a, sub(b, 1)))), () => mul(dy, powExponentGradient(a, y, b))],
+  vjp: (dy, y, a, b) => [
+    () => {
+      // b a^(b - 1), with the exponent raised to 0 where a = b = 0: there 0 times infinity stands for 0.
+      const exponent = add(sub(b, 1), mul(equal(a, 0), equal(b, 0)))
+      return mul(dy, mul(b, pow(a, exponent)))
+    },
+    () => mul(dy, powExponentGradient(a, y, b)),
+  ],
 })
 
 export const erf: Unary = unary('erf', {

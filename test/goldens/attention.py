@@ -73,7 +73,8 @@ def position_cases():
     yield case("rope", "first elements only", rope, normal(1, 4, 2, 6), {"dims": 4})
     yield case("rope", "offset", rope, normal(1, 3, 1, 4), {"offset": 5})
     yield case("rope", "base", rope, normal(1, 3, 1, 6), {"base": 500})
-    yield case("rope", "base, first elements and far offset", rope, normal(2, 2, 1, 5), {"base": 1e7, "dims": 2, "offset": 1000})
+    far = {"base": 1e7, "dims": 2, "offset": 1000}
+    yield case("rope", "base, first elements and far offset", rope, normal(2, 2, 1, 5), far)
 
     conv = causal_conv
     yield case("causalConv1d", "zeros before", conv, normal(2, 5, 3), normal(3, 4))
@@ -140,7 +141,8 @@ def qkv(batch, time, source, heads, kv, width):
 def attention_cases():
     op = "attentionWeights"
     yield case(op, "everything visible", attention_weights, *qkv(2, 3, 3, 2, 2, 4)[:2])
-    yield case(op, "causal, grouped, fewer queries than keys", attention_weights, *qkv(1, 2, 4, 4, 2, 3)[:2], {"causal": True})
+    grouped = qkv(1, 2, 4, 4, 2, 3)[:2]
+    yield case(op, "causal, grouped, fewer queries than keys", attention_weights, *grouped, {"causal": True})
     options = {"scale": 0.6, "mask": normal(2, 1, 3, 3)}
     yield case(op, "mask and scale", attention_weights, *qkv(2, 3, 3, 2, 1, 2)[:2], options)
 
@@ -160,7 +162,8 @@ def attention_cases():
     yield case(op, "sharp scores", attention, *sharp, {"causal": True}, step=1e-6)
     yield case(op, "mask [T, S]", attention, *qkv(2, 3, 3, 2, 2, 2), {"mask": normal(3, 3)})
     yield case(op, "mask [B, 1, 1, S]", attention, *qkv(2, 2, 4, 2, 1, 2), {"mask": normal(2, 1, 1, 4)})
-    yield case(op, "mask [H, T, S], causal", attention, *qkv(1, 3, 3, 2, 2, 2), {"causal": True, "mask": normal(2, 3, 3)})
+    options = {"causal": True, "mask": normal(2, 3, 3)}
+    yield case(op, "mask [H, T, S], causal", attention, *qkv(1, 3, 3, 2, 2, 2), options)
     # An infinite entry hides its key outright; there is nothing to differentiate it by.
     hidden = np.where(np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]]) == 1, -np.inf, 0.0)
     yield case(op, "mask with infinities", attention, *qkv(1, 3, 4, 2, 2, 2), {"mask": Constant(hidden)})

@@ -112,7 +112,8 @@ def plain_cases():
     arguments = [*qkv(2, 5, 2, 2, 2), uniform(0.1, 0.95, 2, 5, 2)]
     yield from every_mode(op, "no state", rule, arguments, {})
     arguments = [*qkv(1, 9, 1, 3, 2), uniform(0.1, 1.9, 1, 9, 1)]
-    yield from every_mode(op, "state, beta up to 2, own scale", rule, arguments, {"scale": 1.0, "state": normal(1, 1, 3, 2)})
+    options = {"scale": 1.0, "state": normal(1, 1, 3, 2)}
+    yield from every_mode(op, "state, beta up to 2, own scale", rule, arguments, options)
     yield case(op, "every option left out", rule, *qkv(1, 5, 1, 2, 3), uniform(0.1, 0.9, 1, 5, 1))
 
 

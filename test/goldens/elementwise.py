@@ -92,7 +92,8 @@ def binary_cases():
         yield case(op, "number on the right", reference, normal(2, 3), 2.5)
         yield case(op, "number on the left", reference, -1.5, uniform(0.3, 2, 2, 3))
     yield case("mul", "a tensor of ones axes", jnp.multiply, normal(1, 1, 1), normal(2, 1))
-    yield case("div", "large and small", jnp.divide, floats(1e6, 1e-6, -3.0, 1.0), floats(-2.0, 0.5, 0.05, 1e6), step=1e-6)
+    large, small = floats(1e6, 1e-6, -3.0, 1.0), floats(-2.0, 0.5, 0.05, 1e6)
+    yield case("div", "large and small", jnp.divide, large, small, step=1e-6)
 
     for op, reference in {"maximum": jnp.maximum, "minimum": jnp.minimum}.items():
         exact = getattr(np, op)
@@ -151,7 +152,8 @@ def comparison_cases():
             return relation(x, y).astype(np.float64)
 
         yield case(op, "with ties", reference, a, b, differentiable=False, exact=exact)
-        yield case(op, "broadcast both ways", reference, a[:, None, :], b[0][:, None], differentiable=False, exact=exact)
+        row, column = a[:, None, :], b[0][:, None]
+        yield case(op, "broadcast both ways", reference, row, column, differentiable=False, exact=exact)
         yield case(op, "number on the right", reference, a, 1.0, differentiable=False)
         yield case(op, "number on the left", reference, 1.0, b, differentiable=False)
 

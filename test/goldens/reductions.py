@@ -135,7 +135,8 @@ def softmax_cases():
     yield case("softmax", "scaled", softmax, normal(2, 5), -1, {"scale": 0.35})
     yield case("softmax", "scaled, first axis", softmax, normal(4, 3), 0, {"scale": -1.5})
     yield case("softmax", "causal", softmax, normal(2, 4, 4), -1, {"causal": True})
-    yield case("softmax", "causal, more columns than rows, scaled", softmax, normal(2, 3, 5), -1, {"scale": 0.5, "causal": True})
+    both = {"scale": 0.5, "causal": True}
+    yield case("softmax", "causal, more columns than rows, scaled", softmax, normal(2, 3, 5), -1, both)
 
     yield case("crossEntropy", "rank 2", cross_entropy, normal(4, 5), integers([0, 4, 2, 2]))
     yield case("crossEntropy", "rank 3", cross_entropy, normal(2, 3, 4), integers([[0, 3, 1], [1, 2, 2]]))

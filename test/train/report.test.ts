@@ -391,14 +391,16 @@ describe('renderReport', () => {
 
     it('call values equal that print alike', () => {
       const text = sentencesOf([gated, { ...ungated, finalHeldOutLoss: 1.6843 }])
-      expect(text).toContain('At this precision they are equal.')
+      expect(text).toContain('The held-out loss is equal at this precision.')
     })
 
     it('see no order where runs disagree or are not finite', () => {
       const between = { ...gated, name: 'headwise', finalHeldOutLoss: 1.8 }
-      expect(sentencesOf([gated, ungated, between])).toContain('in no consistent order')
+      expect(sentencesOf([gated, ungated, between])).toContain(
+        'The held-out loss puts runs with and without the gate in no consistent order.',
+      )
       const diverged = sentencesOf([gated, { ...ungated, finalHeldOutLoss: Number.NaN }])
-      expect(diverged).toContain('Not every value is a finite number')
+      expect(diverged).toContain('The held-out loss is not a finite number in every run')
       expect(diverged).toContain('not a number')
     })
 

@@ -42,7 +42,7 @@ function firstTokenFigure(runs: ReportRun[]): Markup {
   const caption = paragraph(
     'Each bar is one head, averaged over the held-out text; above the dashed line it looks at the first token more than uniform attention would.',
     `Beyond uniform, over all heads: ${valuesOf(runs, corrected, two)}.`,
-    orderOf(runs, corrected, two),
+    orderOf('It', runs, corrected, two),
   )
   return figure(
     legend([...runEntries(runs, measured), ...marks]) +
@@ -108,7 +108,7 @@ export function activationSection({ runs }: ReportData): Markup {
   const caption = paragraph(
     'The largest absolute value in each layer\u2019s output; a few values far above all others are called massive activations.',
     `Over all layers: ${valuesOf(runs, measure, activation)}.`,
-    orderOf(runs, measure, activation),
+    orderOf('It', runs, measure, activation),
   )
   return section(
     'activations',

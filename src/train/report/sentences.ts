@@ -23,9 +23,10 @@ export function valuesOf(runs: ReportRun[], measure: Measure, format: (value: nu
 /**
  * Whether runs with a gate are below those without, as in the paper; '' unless both kinds were measured.
  *
+ * @param what the quantity, as the sentence's subject.
  * @param format as the values are printed: what prints alike counts as equal.
  */
-export function orderOf(runs: ReportRun[], measure: Measure, format: (value: number) => string): string {
+export function orderOf(what: string, runs: ReportRun[], measure: Measure, format: (value: number) => string): string {
   const measured = runs.flatMap((run) => {
     const value = measure(run)
     return value === undefined ? [] : [{ value, gated: hasGate(run) }]
@@ -34,18 +35,18 @@ export function orderOf(runs: ReportRun[], measure: Measure, format: (value: num
   const ungated = measured.filter((run) => !run.gated)
   if (gated.length === 0 || ungated.length === 0) return ''
   if (measured.some(({ value }) => !Number.isFinite(value))) {
-    return 'Not every value is a finite number, so the runs have no order.'
+    return `${what} is not a finite number in every run, so the runs have no order.`
   }
   const pairs = gated.flatMap((a) => ungated.map((b) => ({ a: a.value, b: b.value })))
-  if (pairs.every(({ a, b }) => format(a) === format(b))) return 'At this precision they are equal.'
+  if (pairs.every(({ a, b }) => format(a) === format(b))) return `${what} is equal at this precision.`
   const apart = pairs.filter(({ a, b }) => format(a) !== format(b))
   if (apart.length === pairs.length && apart.every(({ a, b }) => a < b)) {
-    return 'It is lower with the gate: the order that the paper reports.'
+    return `${what} is lower with the gate: the order that the paper reports.`
   }
   if (apart.length === pairs.length && apart.every(({ a, b }) => a > b)) {
-    return 'It is higher with the gate: the reverse of the paper\u2019s order.'
+    return `${what} is higher with the gate: the reverse of the paper\u2019s order.`
   }
-  return 'Runs with and without the gate are in no consistent order.'
+  return `${what} puts runs with and without the gate in no consistent order.`
 }
 
 /** Joins the sentences that have something to say. */

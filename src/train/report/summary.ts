@@ -160,11 +160,11 @@ function tableCaption({ runs }: ReportData): string {
     sizes.length > 1
       ? `The runs differ in size, by up to ${apart === '0%' ? `${formatInteger(most - least)} parameters` : `${apart} in parameters`}.`
       : ''
-  const order = orderOf(runs, (run) => run.finalHeldOutLoss, loss3)
+  const order = orderOf('The held-out loss', runs, (run) => run.finalHeldOutLoss, loss3)
   const seeds = runs.length > 1 ? 'One run each cannot tell a small difference in loss from the luck of a seed.' : ''
   return paragraph(
     runs.length > 1 ? 'The runs side by side; a lower loss is better.' : 'The run in figures; a lower loss is better.',
-    order.replace(/^It/, 'The held-out loss'),
+    order,
     unequal,
     seeds,
   )

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
 import { createMatmul } from '../../../kernels/tuned/wasm/matmul.ts'
+import { definePack } from '../../../kernels/tuned/wasm/matmul-pack.ts'
 
 /** rows: row-major; columns: a transposed view; spread: both strides over 1; the others repeat one row or column. */
 const layouts = ['rows', 'columns', 'spread', 'repeatRow', 'repeatColumn'] as const
@@ -159,6 +161,37 @@ const special: fc.Arbitrary<Special> = fc.record({
   operand: fc.constantFrom('a', 'b'),
   at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
   value: fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0),
+})
+
+describe('packing', () => {
+  it('interleaves lines into panels and fills the last panel with zeros, from any strides', () => {
+    const memory = new WebAssembly.Memory({ initial: 4 })
+    const floats = new Float32Array(memory.buffer)
+    const packs = [1, 2, 3, 4, 5, 6, 7, 8, 12].map((width) => {
+      const module = new WasmModule()
+      const kernel = definePack(module, 'pack', width)
+      return { width, pack: module.instantiate(memory)(kernel) }
+    })
+    fc.assert(
+      fc.property(fc.constantFrom(...packs), size, size, layout, ({ width, pack }, lanes, depth, lying) => {
+        const { rowStride, columnStride } = stridesOf(lying, lanes, depth)
+        const [source, target] = [8, 16384]
+        for (let i = 0; i < target; i++) floats[i] = i
+        floats.fill(Number.NaN, target)
+        pack(4 * source, 4 * rowStride, 4 * columnStride, lanes, depth, 4 * target)
+
+        const panels = Math.ceil(lanes / width)
+        const expected = Array.from({ length: panels * depth * width + 1 }, (_, index) => {
+          const [panel, inPanel] = [Math.floor(index / (depth * width)), index % (depth * width)]
+          const [d, lane] = [Math.floor(inPanel / width), panel * width + (inPanel % width)]
+          if (index === panels * depth * width) return Number.NaN
+          return lane < lanes ? source + lane * rowStride + d * columnStride : 0
+        })
+        expect([...floats.subarray(target, target + expected.length)]).toEqual(expected)
+      }),
+      { numRuns: 300 },
+    )
+  })
 })
 
 describe('matmul in WebAssembly', () => {

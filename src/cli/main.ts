@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+/** The command line: `sluice <command>`. Each command is one file; this one finds it and reports errors. */
+import { SluiceError } from '../errors.ts'
+import { nearest } from '../train/config.ts'
+
+interface Command {
+  /** One line for the overview. */
+  readonly summary: string
+  /** Its options, for `--help`. */
+  readonly usage: string
+  run(given: string[]): Promise<void>
+}
+
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./demo.ts')).demo,
+  train: async () => (await import('./train.ts')).trainCommand,
+  sample: async () => (await import('./sample.ts')).sample,
+  check: async () => (await import('./check.ts')).check,
+}
+
+async function main(given: string[]): Promise<void> {
+  const [name, ...rest] = given
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    console.log('usage: sluice <command> [options]\n')
+    for (const [key, load] of Object.entries(commands)) console.log(`  ${key.padEnd(8)}${(await load()).summary}`)
+    console.log('\nsluice <command> --help tells its options.')
+    return
+  }
+  if (!Object.hasOwn(commands, name)) {
+    const known = Object.keys(commands)
+    throw new SluiceError('sluice', `there is no command '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`)
+  }
+  const command = await commands[name]()
+  if (rest.includes('--help') || rest.includes('-h')) {
+    console.log(`${command.summary}\n\n${command.usage}`)
+    return
+  }
+  await command.run(rest)
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  const isUsage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
+  if (error instanceof SluiceError || isUsage) console.error((error as Error).message)
+  else console.error(error)
+  process.exitCode = 1
+})

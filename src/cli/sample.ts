@@ -1,0 +1,48 @@
+/** `sluice sample`: text from a trained run. */
+import { parseArgs } from 'node:util'
+import { device } from '../device/registry.ts'
+import { SluiceError } from '../errors.ts'
+import { Generator } from '../tensor/random.ts'
+import { generate } from '../train/generate.ts'
+import { loadRun } from '../train/load.ts'
+import { finiteNumber, wholeNumber } from './options.ts'
+
+const usage = `usage: sluice sample FOLDER [options]
+
+  FOLDER             a run's folder, or one checkpoint file
+  --prompt TEXT      text to go on from (default: a line break)
+  --length N         tokens to add (default 300)
+  --temperature X    0 takes the most likely token; default 0.8
+  --top-k N          only the N most likely tokens
+  --top-p X          only the most likely tokens that reach probability X together
+  --seed N           default 0
+  --device NAME      cpu (default), reference, or auto`
+
+export const sample = {
+  summary: 'print text from a trained run',
+  usage,
+  async run(given: string[]): Promise<void> {
+    const text = { type: 'string' } as const
+    const { values, positionals } = parseArgs({
+      args: given,
+      allowPositionals: true,
+      options: { prompt: text, length: text, temperature: text, 'top-k': text, 'top-p': text, seed: text, device: text },
+    })
+    if (positionals.length !== 1) throw new SluiceError('sluice sample', `expected the folder of one run, got ${positionals.length}`)
+    const chosen = await device(values.device ?? 'auto')
+    const { model, tokenizer } = await loadRun(positionals[0], chosen.name)
+    if (!tokenizer) throw new SluiceError('sluice sample', 'this run learned a generated task, which has no text to sample')
+    const prompt = values.prompt ?? '\n'
+    process.stdout.write(prompt)
+    await generate(model, tokenizer.encode(prompt), {
+      length: wholeNumber('length', values.length) ?? 300,
+      temperature: finiteNumber('temperature', values.temperature) ?? 0.8,
+      topK: wholeNumber('top-k', values['top-k']),
+      topP: finiteNumber('top-p', values['top-p']),
+      generator: new Generator(wholeNumber('seed', values.seed) ?? 0),
+      onToken: (token) => process.stdout.write(tokenizer.decode(Int32Array.of(token))),
+    })
+    process.stdout.write('\n')
+    model.dispose()
+  },
+}

@@ -1,0 +1,91 @@
+/** The batches of a run: training batches in an order fixed by the seed, and held-out ones that never change. */
+import { SluiceError } from '../errors.ts'
+import { Generator } from '../tensor/random.ts'
+import type { TrainConfig } from './config.ts'
+import { nearest } from './config.ts'
+import { ignoredTarget, tasks } from './tasks.ts'
+import { heldOutBatches, loadText, splitTokens, type TokenBatch, textBatch } from './text.ts'
+import { ByteTokenizer, CharTokenizer, type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'
+
+export interface RunData {
+  readonly vocabularySize: number
+  readonly contextLength: number
+  /** What turns text into tokens; a task has none. */
+  readonly tokenizer: Tokenizer | undefined
+  /** Targets that do not count. */
+  readonly ignoreIndex: number | undefined
+  /** Text that the run learns from and is tested on, as tokens. */
+  readonly text: { train: Int32Array; heldOut: Int32Array; characters: number } | undefined
+  readonly heldOut: readonly TokenBatch[]
+  /** The stream that training batches are drawn from; its state belongs in a checkpoint. */
+  readonly generator: Generator
+  next(): TokenBatch
+}
+
+/** Keeps the streams of data, of held-out tasks and of weights apart, all from one seed. */
+const STREAMS = 4
+export const streamSeed = (seed: number, stream: number): number => seed * STREAMS + stream
+
+/**
+ * Readies the data of a run.
+ *
+ * @param text the text itself, where the caller has it; else it is read from `config.data.text`
+ * @param tokenizerJSON the tokenizer of a checkpoint, so that a resumed run reads as the first one did
+ * @throws SluiceError for a text that is missing, empty, not UTF-8 or shorter than one context, and for unknown tasks
+ */
+export async function loadData(config: TrainConfig, text?: string, tokenizerJSON?: TokenizerJSON): Promise<RunData> {
+  const generator = new Generator(streamSeed(config.seed, 1))
+  return config.data.task === undefined
+    ? textData(config, generator, text, tokenizerJSON)
+    : taskData(config, config.data.task, generator)
+}
+
+async function textData(
+  config: TrainConfig,
+  generator: Generator,
+  given: string | undefined,
+  tokenizerJSON: TokenizerJSON | undefined,
+): Promise<RunData> {
+  const { data, batchSize, contextLength, evaluationBatches } = config
+  if (given === undefined && data.text === undefined) {
+    throw new SluiceError('train', 'there is nothing to learn from: give data.text, the path of a text, or data.task')
+  }
+  const text = given ?? (await loadText(data.text!))
+  const tokenizer: Tokenizer = tokenizerJSON
+    ? tokenizerFromJSON(tokenizerJSON)
+    : data.tokenizer === 'byte'
+      ? new ByteTokenizer()
+      : CharTokenizer.fromText(text)
+  const { train, heldOut } = splitTokens(tokenizer.encode(text), data.heldOutShare)
+  return {
+    vocabularySize: tokenizer.vocabularySize,
+    contextLength,
+    tokenizer,
+    ignoreIndex: undefined,
+    text: { train, heldOut, characters: text.length },
+    heldOut: heldOutBatches(heldOut, batchSize, contextLength, evaluationBatches),
+    generator,
+    next: () => textBatch(train, batchSize, contextLength, generator),
+  }
+}
+
+function taskData(config: TrainConfig, name: string, generator: Generator): RunData {
+  const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined
+  if (!task) {
+    const known = Object.keys(tasks)
+    throw new SluiceError('train', `there is no task '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`)
+  }
+  const options = { batchSize: config.batchSize, ...config.data.taskOptions }
+  const held = new Generator(streamSeed(config.seed, 2))
+  const heldOut = Array.from({ length: config.evaluationBatches }, () => task.generate(held, options))
+  return {
+    vocabularySize: heldOut[0].vocabularySize,
+    contextLength: heldOut[0].T,
+    tokenizer: undefined,
+    ignoreIndex: ignoredTarget,
+    text: undefined,
+    heldOut,
+    generator,
+    next: () => task.generate(generator, options),
+  }
+}

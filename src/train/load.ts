@@ -1,0 +1,34 @@
+/** A trained model from the folder of its run. */
+import type { HostTensor } from '../hub/safetensors.ts'
+import type { Transformer } from '../nn/index.ts'
+import { readCheckpoint } from './checkpoint.ts'
+import type { TrainConfig } from './config.ts'
+import { checkpointFolder } from './run.ts'
+import { type Tokenizer, tokenizerFromJSON } from './tokenizer.ts'
+import { buildModel, type SavedConfig } from './trainer.ts'
+
+export interface LoadedRun {
+  model: Transformer
+  tokenizer: Tokenizer | undefined
+  config: TrainConfig
+  step: number
+}
+
+/**
+ * The model of a run, from its newest checkpoint or from one checkpoint file.
+ *
+ * @throws SluiceError when there is no checkpoint, or it is damaged; it then names the whole one before it
+ *
+ * @example
+ * const { model, tokenizer } = await loadRun('runs/moby-dick')
+ */
+export async function loadRun(folderOrFile: string, device?: string): Promise<LoadedRun> {
+  const path = folderOrFile.endsWith('.safetensors') ? folderOrFile : checkpointFolder(folderOrFile.replace(/[\\/]+$/, ''))
+  const { config, tensors, step } = await readCheckpoint(path)
+  const saved = config as SavedConfig
+  const model = buildModel(saved.train, saved.vocabularySize, saved.contextLength, device)
+  const weights = new Map<string, HostTensor>()
+  for (const [name, t] of tensors) if (name.startsWith('model.')) weights.set(name.slice('model.'.length), t)
+  await model.loadStateDict(weights)
+  return { model, tokenizer: saved.tokenizer ? tokenizerFromJSON(saved.tokenizer) : undefined, config: saved.train, step }
+}
