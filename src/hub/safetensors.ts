@@ -140,7 +140,7 @@ function duplicateKey(text: string): { outer: string; inner?: string } | undefin
     else if (character === '}') depth--
     if (character !== '"') continue
     const begin = at++
-    while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+    while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
     let next = at + 1
     while (/\s/.test(text[next] ?? '')) next++
     const keys = seen[depth - 1]

@@ -372,6 +372,11 @@ test('a value changed consistently with the format is found by the checksum', as
 test('what is not there, and what cannot be written, is said', async () => {
   const folder = await temporaryFolder()
   await expect(readCheckpoint(folder)).rejects.toThrow(/readCheckpoint: there is no checkpoint in /)
+  const other = new MemoryFolder()
+  for (const name of ['step-1.safetensors', 'step-0000200.safetensors', 'step-000200.safetensors.partial', 'a']) {
+    other.names.set(`run/${name}`, { seen: new Uint8Array(0), synced: new Uint8Array(0) })
+  }
+  await expect(readCheckpoint('run', { files: other })).rejects.toThrow(/there is no checkpoint in run/)
   await expect(readCheckpoint(join(folder, 'none'))).rejects.toThrow(/the folder .*none cannot be listed: ENOENT/)
   const missing = readCheckpoint(join(folder, 'step-000001.safetensors'))
   await expect(missing).rejects.toThrow(/cannot be used: ENOENT.*there is no whole checkpoint before it/)

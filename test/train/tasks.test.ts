@@ -324,3 +324,17 @@ test('modularArithmetic: every length occurs, with brackets all of them', () => 
   expect(lengths(true)).toEqual([2, 3, 4, 5, 6, 7, 8, 9])
   expect(lengths(false)).toEqual([2, 4, 6, 8])
 })
+
+test('modularArithmetic: the left part of a bracket takes every length, equally often', () => {
+  // 8 tokens and the equals sign: (left operator right) leaves 1 to 4 tokens to the left.
+  const batch = modularArithmetic(testRandom(6), { brackets: true, minLength: 9, maxLength: 9, batchSize: 4000 })
+  const lengths = rows(batch).map(({ inputs }) => {
+    // Of these lengths the left part is d, -d, (d) or (-d): it ends at its digit, or at the bracket after that.
+    const digit = inputs.findIndex((id) => id < 5)
+    return inputs[1] === 8 ? digit + 1 : digit
+  })
+  for (const length of [1, 2, 3, 4]) {
+    // 1000 of 4000, standard deviation sqrt(4000 * 3 / 16) = 27.
+    expect(Math.abs(lengths.filter((found) => found === length).length - 1000)).toBeLessThan(5 * 27)
+  }
+})

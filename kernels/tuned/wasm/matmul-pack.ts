@@ -2,8 +2,9 @@
  * Packing: copies a block of an operand into panels, so that the tile kernel (matmul-block.ts) reads it front to back.
  *
  * The block has `lanes` lines (rows of A or columns of B) of `depth` elements. A panel takes `width` of the lines and
- * interleaves them: panel[d, l] = line l, element d, a plain [depth, width] array; zeros fill up the last panel. Two steps,
- * strides in bytes, say where the elements lie: one line after another, and one element of a line after another.
+ * interleaves them: panel[d, l] = line l, element d, a plain [depth, width] array. Zeros fill up the last panel, lest stale
+ * denormals slow the tiles down. Two steps, strides in bytes, say where the elements lie: one line after another, and one
+ * element of a line after another.
  */
 import { type FunctionBuilder, integers, type WasmModule } from './assembler.ts'
 import { f32, i32, i32x4, type Value, v128 } from './instructions.ts'

@@ -1,0 +1,43 @@
+/** Which parameters of a module decay, and which take Muon's step. */
+import type { Tensor } from '../tensor/tensor.ts'
+import type { ParameterGroup } from './optimizer.ts'
+
+/** What has named parameters: a module. */
+export interface HasParameters {
+  namedParameters(): ReadonlyMap<string, Tensor>
+}
+
+/**
+ * Two groups: matrices decay by `weightDecay`, vectors (norm weights, biases) do not.
+ *
+ * @example
+ * const optimizer = new AdamW(decayGroups(model, 0.1), { lr: 1e-3 })
+ */
+export function decayGroups(module: HasParameters, weightDecay: number): ParameterGroup[] {
+  const all = [...module.namedParameters().values()]
+  return [
+    { params: all.filter(({ rank }) => rank >= 2), weightDecay },
+    { params: all.filter(({ rank }) => rank < 2), weightDecay: 0 },
+  ]
+}
+
+/** Tables and the head map to or from tokens and are no hidden matrices; `gateLogits` are scores, not a map at all. */
+const isHidden = (name: string): boolean => !/embedding\.|(^|\.)head\.|gateLogits$/i.test(name)
+
+/**
+ * The parameters as Muon takes them: hidden matrices, and the rest in AdamW's groups.
+ *
+ * @param weightDecay of the matrices among the rest; 0 unless given
+ */
+export function muonGroups(
+  module: HasParameters,
+  weightDecay = 0,
+): { hidden: readonly Tensor[]; rest: readonly ParameterGroup[] } {
+  const hidden: Tensor[] = []
+  const others = new Map<string, Tensor>()
+  for (const [name, parameter] of module.namedParameters()) {
+    if (parameter.rank === 2 && isHidden(name)) hidden.push(parameter)
+    else others.set(name, parameter)
+  }
+  return { hidden, rest: decayGroups({ namedParameters: () => others }, weightDecay) }
+}
