@@ -1,11 +1,18 @@
-/** Kernels that read or write through a tensor of indices, which the operation has checked to be in range. */
+/**
+ * Kernels that read or write through a tensor of indices, which the operation has checked to be in range.
+ *
+ * An index read from an array is a float on the GPU; `| 0` makes an integer of it, so that the place is computed in
+ * integers.
+ */
 import { type Cells, defineKernel, type KernelThis } from './kernel.ts'
 
 /** out[z, y, x] = x[z, indices[z, y, x], x]: x [Z, n, X], indices [Z, m, X]. */
 export const gather = defineKernel(
   function gather(this: KernelThis, x: Cells, indices: Cells, n: number, m: number, inner: number): number {
-    const row = indices[(this.thread.z * m + this.thread.y) * inner + this.thread.x]
-    return x[(this.thread.z * n + row) * inner + this.thread.x]
+    return x[
+      (this.thread.z * n + (indices[(this.thread.z * m + this.thread.y) * inner + this.thread.x] | 0)) * inner +
+        this.thread.x
+    ]
   },
   { x: 'array', indices: 'array', n: 'integer', m: 'integer', inner: 'integer' },
 )
@@ -35,8 +42,7 @@ export const scatterAdd = defineKernel(
 /** out[y, x] = table[indices[y], x]: table [V, C]. */
 export const embedding = defineKernel(
   function embedding(this: KernelThis, table: Cells, indices: Cells, C: number): number {
-    const row = indices[this.thread.y]
-    return table[row * C + this.thread.x]
+    return table[(indices[this.thread.y] | 0) * C + this.thread.x]
   },
   { table: 'array', indices: 'array', C: 'integer' },
 )

@@ -9,8 +9,9 @@
  *    serves every broadcast and, later, every fusion.
  *
  * Rules that keep the text translatable: a top-level `function`; only its parameters, `this.thread` and functions named
- * in `helpers`; loops that start at literal 0 and count up; no closures, default parameters or arrays of its own;
- * integers declared as such, because an index held in a local becomes a float32 on the GPU.
+ * in `helpers`; loops that start at literal 0 and count up, no two in one block with the same counter; no closures,
+ * default parameters or arrays of its own; integers declared as such and places computed inside the brackets, because
+ * whatever is held in a local or read from an array is a float32 on the GPU, and `i | 0` there makes an integer of it.
  */
 
 /** A flat array as a kernel sees it: read by integer index. */

@@ -5,7 +5,8 @@ import { type Cells, defineKernel, type KernelThis } from './kernel.ts'
  * A view of strides, copied: out[d0..d3, y, x] = x[offset + d0 s0 + d1 s1 + d2 s2 + d3 s3 + y sy + x sx].
  *
  * Permute, slice, expand and flip are this kernel. The four leading axes are folded into z, with n1..n3 their extents,
- * and unravelled by floors of floats, which are exact below 2^22.
+ * and unravelled by floors of floats, which are exact below 2^22; `| 0` makes integers of them again, because the place
+ * itself may lie beyond what a float32 counts.
  */
 export const stridedCopy = defineKernel(
   function stridedCopy(
@@ -28,7 +29,9 @@ export const stridedCopy = defineKernel(
     const d2 = z3 - z2 * n2
     const d0 = Math.floor((z2 + 0.5) / n1)
     const d1 = z2 - d0 * n1
-    return x[offset + d0 * s0 + d1 * s1 + d2 * s2 + d3 * s3 + this.thread.y * sy + this.thread.x * sx]
+    return x[
+      offset + (d0 | 0) * s0 + (d1 | 0) * s1 + (d2 | 0) * s2 + (d3 | 0) * s3 + this.thread.y * sy + this.thread.x * sx
+    ]
   },
   {
     x: 'array',

@@ -23,10 +23,10 @@ export const rope = defineKernel(
     const t = this.thread.z - Math.floor((this.thread.z + 0.5) / T) * T
     if (this.thread.x < half) {
       const other = x[(this.thread.z * H + this.thread.y) * D + this.thread.x + half]
-      return value * cos[t * half + this.thread.x] - sign * other * sin[t * half + this.thread.x]
+      return value * cos[(t | 0) * half + this.thread.x] - sign * other * sin[(t | 0) * half + this.thread.x]
     }
     const other = x[(this.thread.z * H + this.thread.y) * D + this.thread.x - half]
-    return value * cos[t * half + this.thread.x - half] + sign * other * sin[t * half + this.thread.x - half]
+    return value * cos[(t | 0) * half + this.thread.x - half] + sign * other * sin[(t | 0) * half + this.thread.x - half]
   },
   {
     x: 'array',

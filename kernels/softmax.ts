@@ -132,10 +132,11 @@ export const crossEntropyRow = defineKernel(
     }
     let sum = 0
     let picked = 0
-    for (let i = 0; i < V; i++) {
-      const v = logits[this.thread.x * V + i] - m
+    // Another name than i: gpu.js lifts the counters of such loops into the function, where WGSL allows a name once.
+    for (let j = 0; j < V; j++) {
+      const v = logits[this.thread.x * V + j] - m
       sum += Math.exp(v)
-      if (i === target) picked = v
+      if (j === target) picked = v
     }
     return Math.log(sum) - picked
   },

@@ -8,10 +8,10 @@
  * The sum back over a broadcast is done here, once, for every rule. Rules are written with differentiable operations, so
  * recording while walking gives gradients of gradients.
  */
-import { SluiceError, showShape } from '../errors.ts'
+import { SluiceError, showShape, stackHere } from '../errors.ts'
 import { liveWith } from '../tensor/lifetime.ts'
 import { sameShape } from '../tensor/shape.ts'
-import { type GraphNode, isTensor, scope, type Tensor } from '../tensor/tensor.ts'
+import { type GraphNode, isTensor, scopeAt, type Tensor } from '../tensor/tensor.ts'
 
 /** The gradient of one input: a tensor, a function that makes it (called only if wanted), or null for none. */
 export type Cotangent = Tensor | (() => Tensor) | null
@@ -167,6 +167,7 @@ function walk(
   const flows = flowing(nodes, wanted)
   const placeOf = (t: Tensor): Place => (wanted?.has(t) ? t : ((t.node as Node | null) ?? t))
   const pending = new Map<Place, Tensor>()
+  const stack = stackHere()
   pending.set(placeOf(output), startCotangent(operation, output, cotangent, createGraph))
 
   const step = (node: Node, dy: Tensor): Tensor[] => {
@@ -181,7 +182,7 @@ function walk(
       const before = pending.get(place)
       // A rule may hand on its own cotangent or a saved tensor; what waits is always a handle of the walk's own.
       const sum = before ? add(before, fitted) : createGraph ? fitted : fitted.alias(fitted.shape)
-      if (before && !createGraph) before.dispose()
+      if (before && !createGraph) before.dispose(stack)
       pending.set(place, sum)
       made.push(sum)
     })
@@ -194,13 +195,13 @@ function walk(
     if (createGraph) {
       step(node, dy)
     } else {
-      scope(() => step(node, dy))
-      dy.dispose()
+      scopeAt(stack, () => step(node, dy))
+      dy.dispose(stack)
     }
   }
   for (const [place, gradient] of pending) {
     if (isTensor(place) && (wanted ? wanted.has(place) : place.requiresGrad)) deliver(place, gradient)
-    else if (!createGraph) gradient.dispose()
+    else if (!createGraph) gradient.dispose(stack)
   }
 }
 

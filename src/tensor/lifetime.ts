@@ -115,8 +115,12 @@ function plainValues(value: object): Iterable<unknown> {
   return prototype === Object.prototype || prototype === null ? Object.values(value) : []
 }
 
-/** `scope`, given the test for tensors; `tensor.ts` binds it, so that this file needs no value of that one. */
-export function runScope<R>(body: () => R, isTensor: (value: unknown) => value is Tensor): R {
+/** `scope`, given the test for tensors and the stack to name for what it frees; `tensor.ts` binds it, so that this file needs no value of that one. */
+export function runScope<R>(
+  body: () => R,
+  isTensor: (value: unknown) => value is Tensor,
+  stack: () => string = stackHere(),
+): R {
   const scope = new Scope(current)
   current = scope
   const kept = new Set<Tensor>()
@@ -132,7 +136,6 @@ export function runScope<R>(body: () => R, isTensor: (value: unknown) => value i
     return result
   } finally {
     current = scope.parent
-    const stack = stackHere()
     for (const tensor of scope.tensors) {
       if (!kept.has(tensor)) tensor.dispose(stack)
     }

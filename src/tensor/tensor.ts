@@ -234,3 +234,8 @@ export function isTensor(value: unknown): value is Tensor {
 export function scope<R>(body: () => R): R {
   return runScope(body, isTensor)
 }
+
+/** `scope` for many short scopes with one place: the stack, which names it in errors, is taken once by the caller. */
+export function scopeAt<R>(stack: () => string, body: () => R): R {
+  return runScope(body, isTensor, stack)
+}

@@ -265,7 +265,7 @@ function countingLoss(
  * `heldOutIds.length - 1` tokens that have one before them.
  *
  * @example
- * bigramLoss(train, heldOut, tokenizer.vocabularySize)   // about 2.5 on Shakespeare's characters
+ * bigramLoss(train, heldOut, tokenizer.vocabularySize)   // about 2.5 on the characters of English prose
  */
 export function bigramLoss(trainIds: Int32Array, heldOutIds: Int32Array, V: number): number {
   return countingLoss('bigramLoss', trainIds, heldOutIds, V, (previous) => previous)

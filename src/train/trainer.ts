@@ -7,7 +7,7 @@
 import { SluiceError } from '../errors.ts'
 import type { HostTensor } from '../hub/safetensors.ts'
 import { Transformer, transformerConfig } from '../nn/index.ts'
-import { clipGradNorm } from '../optim/index.ts'
+import { clipGradNorm, type Optimizer } from '../optim/index.ts'
 import { tensor } from '../tensor/create.ts'
 import { defaultGenerator, type GeneratorState, manualSeed } from '../tensor/random.ts'
 import { scope, type Tensor } from '../tensor/tensor.ts'
@@ -15,7 +15,7 @@ import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.t
 import { type TrainConfig, trainConfig } from './config.ts'
 import { loadData, type RunData, streamSeed } from './data.ts'
 import { evaluate } from './evaluate.ts'
-import { makeOptimizer, makeSchedule, type TrainOptimizer } from './optimizer.ts'
+import { makeOptimizer, makeSchedule } from './optimizer.ts'
 import { checkpointFolder, type LogEntry, RunLog, readLog } from './run.ts'
 import type { TokenizerJSON } from './tokenizer.ts'
 
@@ -108,7 +108,7 @@ interface Session {
   config: TrainConfig
   data: RunData
   model: Transformer
-  optimizer: TrainOptimizer
+  optimizer: Optimizer
   named: Map<string, Tensor>
   log: LogEntry[]
   files: RunLog | undefined
@@ -125,7 +125,7 @@ async function open(options: TrainOptions, saved: Checkpoint | undefined): Promi
   const optimizer = makeOptimizer(config, model)
   if (saved) {
     await model.loadStateDict(part(saved.tensors, 'model.'))
-    await optimizer.loadState(part(saved.tensors, 'optimizer.'))
+    optimizer.loadState(part(saved.tensors, 'optimizer.'))
     const generators = saved.generator as SavedGenerators
     data.generator.state = generators.data
     defaultGenerator.state = generators.weights
@@ -169,7 +169,7 @@ async function loop(options: TrainOptions, session: Session): Promise<TrainResul
     const learningRate = schedule(step)
     const batch = data.next()
     const { loss, norm } = await forwardBackward(session, batch, step, checkpoint)
-    session.optimizer.setLearningRate(learningRate)
+    session.optimizer.lr = learningRate
     session.optimizer.step()
     session.optimizer.zeroGrad()
     step++

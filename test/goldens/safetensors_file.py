@@ -4,6 +4,7 @@
     python3 safetensors_file.py                    writes safetensors.json beside this script
     python3 safetensors_file.py some.safetensors   prints what Python reads there, one tensor a line
 
+The package orders the metadata at random, so the bytes may differ from run to run; their meaning does not.
 (Not safetensors.py, which the scripts beside it would import in place of the package.)
 """
 

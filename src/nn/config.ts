@@ -1,0 +1,215 @@
+/** Settings of attention layers and of whole models: plain JSON, checked, with every default filled in. */
+import { SluiceError } from '../errors.ts'
+import { checkGate, type GateConfig, type GateInput, gateConfig, paperGateStd, withoutUndefined } from './gate.ts'
+import {
+  type Check,
+  checkRecord,
+  evenInteger,
+  flag,
+  nonNegative,
+  oneOf,
+  orNull,
+  positive,
+  positiveInteger,
+  probability,
+  record,
+  type Schema,
+} from './validate.ts'
+
+/** Rotary positions: pair i of the first `dims` dimensions of a head turns by position times base^(-2 i / dims). */
+export interface RopeConfig {
+  readonly base: number
+  readonly dims: number
+}
+
+interface AttentionSettings {
+  /** C, the model's width. */
+  readonly width: number
+  /** H, query heads. */
+  readonly heads: number
+  /** KV, key-value heads; H is a multiple of it. H unless given. */
+  readonly keyValueHeads: number
+  /** D; C / H unless given. */
+  readonly headWidth: number
+  readonly gate: GateConfig | 'none'
+  /** Standard deviation of the gate's initial rows; 0.905 / sqrt(C) unless given (see `paperGateStd`). */
+  readonly gateStd: number
+  /** On each head's attention output, before the gate: an RMSNorm, or silu. 'none' unless given. */
+  readonly sdpaPost: 'none' | 'headRmsNorm' | 'silu'
+  /** RMSNorm of queries and keys over D, before rotary positions; true unless given. */
+  readonly queryKeyNorm: boolean
+  /** All norms scale by 1 + weight, with the weight 0 at the start; false unless given. */
+  readonly zeroCentredNorm: boolean
+  /** Of all norms; 1e-6 unless given. */
+  readonly eps: number
+  /** Standard deviation of initial weights; 0.02 unless given. */
+  readonly initStd: number
+}
+
+export interface AttentionConfig extends AttentionSettings {
+  /** null for none; base 10000 and all of D unless given. */
+  readonly rope: RopeConfig | null
+  /** Position i sees positions up to i; true unless given. */
+  readonly causal: boolean
+  /** Standard deviation of the output projection's initial weight; `initStd` unless given. */
+  readonly outputStd: number
+}
+
+export type AttentionConfigInput = Partial<Omit<AttentionConfig, 'gate' | 'rope' | 'width' | 'heads'>> & {
+  readonly width: number
+  readonly heads: number
+  readonly gate?: GateInput
+  readonly rope?: Partial<RopeConfig> | null
+}
+
+export interface TransformerConfig extends AttentionSettings {
+  /** V */
+  readonly vocabularySize: number
+  readonly layers: number
+  /** 4 C for 'gelu', 8 C / 3 rounded up to a multiple of 8 for 'swiglu', unless given. */
+  readonly feedForwardWidth: number
+  /** down(silu(gate x) ⊙ up x), or down(gelu(up x)). 'swiglu' unless given. */
+  readonly feedForward: 'swiglu' | 'gelu'
+  /** x += f(norm x), or x += norm(f(norm x)). 'pre' unless given. */
+  readonly norm: 'pre' | 'sandwich'
+  /** Outputs of attention and feed-forward are kept within [-clip, clip]; null unless given. */
+  readonly clip: number | null
+  /** 'rope' unless given. */
+  readonly position: 'rope' | 'learned' | 'none'
+  /** Used with position 'rope'. */
+  readonly rope: RopeConfig
+  /** Longest sequence in training; the number of learned positions. 256 unless given. */
+  readonly contextLength: number
+  /** The head is the transposed table of token embeddings; true unless given. */
+  readonly tied: boolean
+  /** On embeddings and on both residual branches, when training; 0 unless given. */
+  readonly dropout: number
+}
+
+export type TransformerConfigInput = Partial<Omit<TransformerConfig, 'gate' | 'rope' | 'vocabularySize'>> & {
+  readonly vocabularySize: number
+  readonly gate?: GateInput
+  readonly rope?: Partial<RopeConfig>
+}
+
+const ropeSchema: Schema<RopeConfig> = { base: positive, dims: evenInteger }
+
+const sharedSchema: Schema<AttentionSettings> = {
+  width: positiveInteger,
+  heads: positiveInteger,
+  keyValueHeads: positiveInteger,
+  headWidth: positiveInteger,
+  gate: checkGate,
+  gateStd: nonNegative,
+  sdpaPost: oneOf('none', 'headRmsNorm', 'silu'),
+  queryKeyNorm: flag,
+  zeroCentredNorm: flag,
+  eps: positive,
+  initStd: nonNegative,
+}
+
+const attentionSchema: Schema<AttentionConfig> = {
+  ...sharedSchema,
+  rope: orNull(record),
+  causal: flag,
+  outputStd: nonNegative,
+}
+
+const transformerSchema: Schema<TransformerConfig> = {
+  ...sharedSchema,
+  vocabularySize: positiveInteger,
+  layers: positiveInteger,
+  feedForwardWidth: positiveInteger,
+  feedForward: oneOf('swiglu', 'gelu'),
+  norm: oneOf('pre', 'sandwich'),
+  clip: orNull(positive),
+  position: oneOf('rope', 'learned', 'none'),
+  rope: record,
+  contextLength: positiveInteger,
+  tied: flag,
+  dropout: probability,
+}
+
+type SharedInput = Partial<Omit<AttentionSettings, 'gate'>> & { width: number; heads: number; gate?: GateInput }
+
+function sharedSettings(operation: string, given: SharedInput): AttentionSettings {
+  const { width, heads, keyValueHeads = heads, initStd = 0.02 } = given
+  if (heads % keyValueHeads !== 0) {
+    throw new SluiceError(operation, `heads must be a multiple of keyValueHeads, got ${heads} and ${keyValueHeads}`)
+  }
+  if (given.headWidth === undefined && width % heads !== 0) {
+    throw new SluiceError(operation, `width ${width} does not divide into ${heads} heads; change one, or set headWidth`)
+  }
+  return {
+    width,
+    heads,
+    keyValueHeads,
+    headWidth: given.headWidth ?? width / heads,
+    gate: gateConfig(operation, given.gate),
+    gateStd: given.gateStd ?? paperGateStd(width),
+    sdpaPost: given.sdpaPost ?? 'none',
+    queryKeyNorm: given.queryKeyNorm ?? true,
+    zeroCentredNorm: given.zeroCentredNorm ?? false,
+    eps: given.eps ?? 1e-6,
+    initStd,
+  }
+}
+
+function ropeSettings(operation: string, given: Partial<RopeConfig> | undefined, headWidth: number): RopeConfig {
+  checkRecord(operation, given ?? {}, ropeSchema as Readonly<Record<string, Check>>, 'rope.')
+  const rope = { base: 10000, dims: headWidth - (headWidth % 2), ...withoutUndefined(given ?? {}) }
+  if (rope.dims > headWidth) {
+    throw new SluiceError(operation, `rope.dims must be at most the head width ${headWidth}, got ${rope.dims}`)
+  }
+  return rope
+}
+
+function needKeys(operation: string, given: Readonly<Record<string, unknown>>, keys: readonly string[]): void {
+  const missing = keys.filter((key) => given[key] === undefined)
+  if (missing.length > 0) throw new SluiceError(operation, `${missing.join(' and ')} must be given`)
+}
+
+/** Full settings of an attention layer. @throws SluiceError for unknown keys, wrong values, sizes that do not fit */
+export function attentionConfig(given: AttentionConfigInput): AttentionConfig {
+  const operation = 'GatedAttention'
+  checkRecord(operation, given, attentionSchema)
+  needKeys(operation, given, ['width', 'heads'])
+  const shared = sharedSettings(operation, given)
+  return {
+    ...shared,
+    rope: given.rope === null ? null : ropeSettings(operation, given.rope, shared.headWidth),
+    causal: given.causal ?? true,
+    outputStd: given.outputStd ?? shared.initStd,
+  }
+}
+
+/**
+ * Full settings of a model, from those that are given.
+ *
+ * @param given a plain object, such as parsed JSON; only `vocabularySize` is required
+ * @throws SluiceError naming an unknown key and the nearest known one, a wrong value, or sizes that do not fit
+ *
+ * @example
+ * transformerConfig({ vocabularySize: 65, heads: 4, gate: 'headwise' }).headWidth // 32
+ */
+export function transformerConfig(given: TransformerConfigInput): TransformerConfig {
+  const operation = 'transformerConfig'
+  checkRecord(operation, given, transformerSchema)
+  needKeys(operation, given, ['vocabularySize'])
+  const { width = 128, heads = 4, feedForward = 'swiglu' } = given
+  const shared = sharedSettings(operation, { ...given, width, heads })
+  return {
+    ...shared,
+    vocabularySize: given.vocabularySize,
+    layers: given.layers ?? 4,
+    feedForwardWidth: given.feedForwardWidth ?? (feedForward === 'gelu' ? 4 * width : 8 * Math.ceil(width / 3)),
+    feedForward,
+    norm: given.norm ?? 'pre',
+    clip: given.clip ?? null,
+    position: given.position ?? 'rope',
+    rope: ropeSettings(operation, given.rope, shared.headWidth),
+    contextLength: given.contextLength ?? 256,
+    tied: given.tied ?? true,
+    dropout: given.dropout ?? 0,
+  }
+}

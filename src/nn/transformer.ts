@@ -1,0 +1,137 @@
+/**
+ * The language model: embeddings, blocks, a norm, a head. Tokens [B, T] in, logits [B, T, V] out.
+ */
+import { noGrad } from '../autograd/tape.ts'
+import { SluiceError, showShape } from '../errors.ts'
+import { add } from '../ops/elementwise.ts'
+import { matmul } from '../ops/matmul.ts'
+import { slice } from '../ops/movement.ts'
+import { needRank } from '../ops/operands.ts'
+import { dropout } from '../ops/sequence.ts'
+import { crossEntropy } from '../ops/softmax.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { Block, type BlockObservation } from './block.ts'
+import { TransformerCache } from './cache.ts'
+import { type TransformerConfig, type TransformerConfigInput, transformerConfig } from './config.ts'
+import type { DeviceOption } from './initial.ts'
+import { Embedding, Linear, RMSNorm } from './layers.ts'
+import { Module } from './module.ts'
+
+/** What a model shows to an observer, once a layer; see `AttentionObservation` for how long the tensors live. */
+export interface LayerObservation extends BlockObservation {
+  /** Index of the layer, from 0. */
+  readonly layer: number
+}
+
+export interface ForwardOptions {
+  /** Earlier positions, from `createCache`; those of `tokens` are appended. Nothing is recorded on the tape then. */
+  readonly cache?: TransformerCache
+  /** Dropout is only at work when training; false unless given. */
+  readonly training?: boolean
+  readonly observe?: (seen: LayerObservation) => void
+}
+
+export interface LossOptions extends Omit<ForwardOptions, 'cache'> {
+  /** Positions with this target do not count. */
+  readonly ignoreIndex?: number
+}
+
+export class Transformer extends Module {
+  /** All settings, defaults included: JSON that builds the same model again. */
+  readonly config: TransformerConfig
+  /** [V, C] */
+  readonly tokenEmbedding: Embedding
+  /** [contextLength, C]; only with learned positions. */
+  readonly positionEmbedding: Embedding | null
+  readonly layers: readonly Block[]
+  readonly norm: RMSNorm
+  /** [V, C]; null when tied to `tokenEmbedding`. */
+  readonly head: Linear | null
+
+  /**
+   * @throws SluiceError for unknown or wrong settings
+   *
+   * @example
+   * manualSeed(1)
+   * const model = new Transformer({ vocabularySize: 65, width: 128, layers: 4, heads: 4, gate: 'elementwise' })
+   * const loss = model.loss(tokens, targets)
+   */
+  constructor(settings: TransformerConfigInput, options: DeviceOption = {}) {
+    super()
+    const config = transformerConfig(settings)
+    const { vocabularySize, width, initStd: std } = config
+    this.config = config
+    this.tokenEmbedding = new Embedding(vocabularySize, width, { ...options, std })
+    this.positionEmbedding =
+      config.position === 'learned' ? new Embedding(config.contextLength, width, { ...options, std }) : null
+    this.layers = Array.from({ length: config.layers }, () => new Block(config, options))
+    this.norm = new RMSNorm(width, { ...options, eps: config.eps, zeroCentred: config.zeroCentredNorm })
+    this.head = config.tied ? null : new Linear(width, vocabularySize, { ...options, std })
+    this.namedTensors()
+  }
+
+  /**
+   * Logits [B, T, V] of the tokens that follow.
+   *
+   * @param tokens int32 [B, T]
+   * @throws SluiceError when the positions exceed the learned ones
+   */
+  forward(tokens: Tensor, options: ForwardOptions = {}): Tensor {
+    return options.cache ? noGrad(() => this.#forward(tokens, options)) : this.#forward(tokens, options)
+  }
+
+  #forward(tokens: Tensor, { cache, training = false, observe }: ForwardOptions): Tensor {
+    needRank('Transformer', 'tokens', tokens, 2, 'B, T')
+    this.#checkCache(cache)
+    const p = training ? this.config.dropout : 0
+    const embedded = this.#positioned(this.tokenEmbedding.forward(tokens), cache?.length ?? 0)
+    let x = p > 0 ? dropout(embedded, p) : embedded
+    this.layers.forEach((block, layer) => {
+      x = block.forward(x, {
+        cache: cache?.layers[layer],
+        training,
+        observe: observe && ((seen) => observe({ layer, ...seen })),
+      })
+    })
+    const normed = this.norm.forward(x)
+    return this.head ? this.head.forward(normed) : matmul(normed, this.tokenEmbedding.weight, { transposeB: true })
+  }
+
+  #checkCache(cache: TransformerCache | undefined): void {
+    if (cache && cache.layers.length !== this.layers.length) {
+      throw new SluiceError(
+        'Transformer',
+        `the cache has ${cache.layers.length} layers, the model ${this.layers.length}; make it with model.createCache()`,
+      )
+    }
+  }
+
+  /** x [B, T, C] with the learned positions offset … offset + T - 1 added, if the model has them. */
+  #positioned(x: Tensor, offset: number): Tensor {
+    if (!this.positionEmbedding) return x
+    const end = offset + x.shape[1]
+    const { contextLength } = this.config
+    if (end > contextLength) {
+      throw new SluiceError(
+        'Transformer',
+        `${end} positions (${offset} cached, embeddings ${showShape(x.shape)}) exceed the contextLength of ${contextLength} learned ones; shorten the tokens, or use position 'rope'`,
+      )
+    }
+    return add(x, slice(this.positionEmbedding.weight, [[offset, end]]))
+  }
+
+  /**
+   * Mean cross-entropy in nats over all positions, of shape [].
+   *
+   * @param tokens int32 [B, T]
+   * @param targets int32 [B, T]: the token that follows each
+   */
+  loss(tokens: Tensor, targets: Tensor, { ignoreIndex, ...options }: LossOptions = {}): Tensor {
+    return crossEntropy(this.forward(tokens, options), targets, { ignoreIndex })
+  }
+
+  /** An empty cache for generation; dispose it, or make it inside a scope. */
+  createCache(): TransformerCache {
+    return new TransformerCache(this.layers.length, this.tokenEmbedding.weight.device)
+  }
+}

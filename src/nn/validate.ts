@@ -1,0 +1,101 @@
+/** Checks of plain configuration objects: unknown keys, wrong types, and the nearest name that exists. */
+import { SluiceError } from '../errors.ts'
+
+/** Says what is expected when a value is not it, else null. */
+export type Check = (value: unknown) => string | null
+
+/** One check for each key. */
+export type Schema<Config> = { readonly [Key in keyof Config]-?: Check }
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+
+export const positiveInteger: Check = (value) =>
+  Number.isInteger(value) && (value as number) > 0 ? null : 'a positive integer'
+
+export const evenInteger: Check = (value) =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) % 2 === 0 ? null : 'an even integer from 0 up'
+
+export const positive: Check = (value) => (isNumber(value) && value > 0 ? null : 'a number above 0')
+
+export const nonNegative: Check = (value) => (isNumber(value) && value >= 0 ? null : 'a number from 0 up')
+
+export const probability: Check = (value) =>
+  isNumber(value) && value >= 0 && value < 1 ? null : 'a probability in [0, 1)'
+
+export const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or false')
+
+export const oneOf =
+  (...names: readonly string[]): Check =>
+  (value) =>
+    names.includes(value as string) ? null : `one of ${names.map((name) => `'${name}'`).join(', ')}`
+
+export const orNull =
+  (check: Check): Check =>
+  (value) => {
+    if (value === null) return null
+    const expected = check(value)
+    return expected === null ? null : `${expected}, or null`
+  }
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+
+export const record: Check = (value) => (isRecord(value) ? null : 'an object')
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text
+}
+
+/**
+ * Checks every key that `given` has against the schema; keys that are undefined count as left out.
+ *
+ * @param path prefix of keys in messages, such as `gate.`
+ * @throws SluiceError naming the first unknown key with the nearest known one, or the first wrong value
+ */
+export function checkRecord(
+  operation: string,
+  given: unknown,
+  schema: Readonly<Record<string, Check>>,
+  path = '',
+): asserts given is Record<string, unknown> {
+  if (!isRecord(given)) {
+    const where = path ? `${path.slice(0, -1)} must be` : 'expected'
+    throw new SluiceError(operation, `${where} an object of settings, got ${show(given)}`)
+  }
+  for (const [key, value] of Object.entries(given)) {
+    if (!Object.hasOwn(schema, key)) {
+      const near = nearest(key, Object.keys(schema))
+      const hint = near ? `did you mean '${near}'?` : `there are ${Object.keys(schema).join(', ')}`
+      throw new SluiceError(operation, `there is no setting '${path}${key}'; ${hint}`)
+    }
+    if (value === undefined) continue
+    const expected = schema[key](value)
+    if (expected !== null) throw new SluiceError(operation, `${path}${key} must be ${expected}, got ${show(value)}`)
+  }
+}
+
+/** The known name that takes the fewest edits to reach, if that is at most half of the name. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let least = Math.max(2, name.length / 2) + 1
+  for (const candidate of known) {
+    const distance = edits(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < least) [best, least] = [candidate, distance]
+  }
+  return best
+}
+
+/** Levenshtein's distance: insertions, deletions and replacements of single characters. */
+function edits(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1))
+    }
+    row = next
+  }
+  return row[b.length]
+}
