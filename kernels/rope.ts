@@ -26,7 +26,9 @@ export const rope = defineKernel(
       return value * cos[(t | 0) * half + this.thread.x] - sign * other * sin[(t | 0) * half + this.thread.x]
     }
     const other = x[(this.thread.z * H + this.thread.y) * D + this.thread.x - half]
-    return value * cos[(t | 0) * half + this.thread.x - half] + sign * other * sin[(t | 0) * half + this.thread.x - half]
+    return (
+      value * cos[(t | 0) * half + this.thread.x - half] + sign * other * sin[(t | 0) * half + this.thread.x - half]
+    )
   },
   {
     x: 'array',

@@ -91,7 +91,7 @@ export const demo = {
         model: { ...model, gate: name === 'gated' ? 'elementwise' : 'none' },
       }
       const resume = values.resume === true && (await resumable(folder))
-      const result = await trainLive(name, { config, text, folder, resume, device: chosen.name }, display)
+      const result = await trainLive(name, { config, text, folder, resume, overwrite: true, device: chosen.name }, display)
       if (result.step < config.steps) {
         console.log(`stopped after step ${result.step} of ${config.steps}; go on with: npm start -- --resume`)
         return

@@ -23,6 +23,7 @@ const usage = `usage: sluice train --data FILE [--config FILE] [options]
   --steps N        how far to train
   --seed N         of weights, data order and dropout
   --device NAME    cpu (default), reference, or auto
+  --overwrite      replace an earlier run of the same name
   --resume FOLDER  go on from the newest checkpoint of a run, or from one checkpoint file
 
 Ctrl-C stops after the current step and leaves a checkpoint.`
@@ -99,11 +100,12 @@ export const trainCommand = {
     const text = { type: 'string' } as const
     const { values } = parseArgs({
       args: given,
-      options: { data: text, task: text, config: text, name: text, steps: text, seed: text, device: text, resume: text },
+      options: { data: text, task: text, config: text, name: text, steps: text, seed: text, device: text, resume: text, overwrite: { type: 'boolean' } },
     })
     const chosen = await device(values.device ?? 'auto')
-    const { options, folder } = await planned(values)
-    const result = await trainLive(folder.split('/').pop()!, { ...options, device: chosen.name }, new LiveDisplay())
+    const { overwrite, ...texts } = values
+    const { options, folder } = await planned(texts)
+    const result = await trainLive(folder.split('/').pop()!, { ...options, overwrite, device: chosen.name }, new LiveDisplay())
     const { model, config, step, log } = result
     if (step < config.steps) {
       console.log(`stopped after step ${step} of ${config.steps}; go on with: sluice train --resume ${folder}`)

@@ -6,8 +6,10 @@ import { ReferenceDevice } from './reference/reference.ts'
 
 /** Devices that are ready, by name. Host devices cost nothing until used, so they are made at once. */
 const ready = new Map<string, Device>()
-/** Devices that must be readied, by name. */
-const makers = new Map<string, () => Promise<Device>>()
+/** Devices that must be readied, by name. Their code is loaded when they are asked for, and not before. */
+const makers = new Map<string, () => Promise<Device>>([
+  ['gpujs', async () => new (await import('./gpujs/device.ts')).GpujsDevice()],
+])
 
 let cpu: CpuDevice | undefined
 let reference: ReferenceDevice | undefined
@@ -45,7 +47,8 @@ export function registerDevice(name: string, make: () => Promise<Device>): void 
 /**
  * Picks a device and readies it.
  *
- * @param name 'reference' (float64, plain kernels), 'cpu' (float32), or 'auto', the fastest that answers
+ * @param name 'reference' (float64, plain kernels), 'cpu' (float32), 'gpujs' (plain kernels through gpu.js, for tests), or
+ *   'auto', the fastest that answers
  * @returns the device; its `name` says which one 'auto' took
  * @throws SluiceError for a name that does not exist
  *

@@ -1,4 +1,6 @@
 /** Modules: layers and models with named parameters. */
+import '../ops/methods.ts'
+
 export type { HostTensor } from '../optim/state.ts'
 export {
   type AttentionForwardOptions,

@@ -130,6 +130,11 @@ export class Transformer extends Module {
     return crossEntropy(this.forward(tokens, options), targets, { ignoreIndex })
   }
 
+  /** Name of the device that holds the model. */
+  get device(): string {
+    return this.tokenEmbedding.weight.device
+  }
+
   /** An empty cache for generation; dispose it, or make it inside a scope. */
   createCache(): TransformerCache {
     return new TransformerCache(this.layers.length, this.tokenEmbedding.weight.device)

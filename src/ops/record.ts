@@ -74,6 +74,8 @@ interface Common<P extends unknown[]> {
   errors?: readonly BadInput[]
   /** A helper of other records, not part of the public surface. */
   internal?: boolean
+  /** Float tensors that take no gradient, such as tables of angles: their places among the arguments' tensors. */
+  fixed?: readonly number[]
 }
 
 /** An operation with a kernel and a rule. `A` is what `prepare` makes of the public arguments `P`. */
@@ -105,6 +107,7 @@ export interface OpRecord {
   readonly differentiable: boolean
   readonly composite: boolean
   readonly internal: boolean
+  readonly fixed: readonly number[]
   readonly tolerance: Tolerance
   readonly samples: (draw: Draw) => unknown[]
   readonly errors: readonly BadInput[]
@@ -161,6 +164,7 @@ export function defineOp<P extends unknown[], A extends unknown[], R>(
     composite: 'compose' in definition,
     differentiable: 'compose' in definition ? (definition.differentiable ?? true) : definition.vjp !== null,
     internal: definition.internal ?? false,
+    fixed: definition.fixed ?? [],
     tolerance: definition.tolerance ?? roundings,
     samples: definition.samples,
     errors: definition.errors ?? [],

@@ -26,6 +26,7 @@ const rotate: Operation<[x: Tensor, cos: Tensor, sin: Tensor, sign: 1 | -1]> = d
   name: 'rotate',
   doc: 'Pairs of x [B, T, H, D] turned by angles given as cos and sin [T, dims / 2]; sign -1 turns back. Angles have no gradient.',
   internal: true,
+  fixed: [1, 2],
   shape: (x: Tensor, _cos: Tensor, _sin: Tensor, _sign: 1 | -1) => x.shape,
   forward: (shape, x, cos, sin, sign) => {
     const [B, T, H, D] = shape

@@ -41,6 +41,24 @@ export async function readLog(folder: string, step = Number.POSITIVE_INFINITY): 
   return entries
 }
 
+/**
+ * Makes way for a new run: its checkpoints and those of an earlier run would be taken for one.
+ *
+ * @throws SluiceError when there are checkpoints and `overwrite` is false
+ */
+export async function clearFolder(folder: string, overwrite: boolean): Promise<void> {
+  const { readdir, rm } = await import('node:fs/promises')
+  const names = await readdir(checkpointFolder(folder)).catch((): string[] => [])
+  if (!names.some((name) => name.endsWith('.safetensors'))) return
+  if (!overwrite) {
+    throw new SluiceError(
+      'train',
+      `${folder} already holds the checkpoints of a run; resume it, give this run another name, or overwrite it`,
+    )
+  }
+  await rm(checkpointFolder(folder), { recursive: true })
+}
+
 /** Appends to a run's log, after rewriting it to what a resumed run still stands by. */
 export class RunLog {
   readonly #folder: string

@@ -16,7 +16,7 @@ import { type TrainConfig, trainConfig } from './config.ts'
 import { loadData, type RunData, streamSeed } from './data.ts'
 import { evaluate } from './evaluate.ts'
 import { makeOptimizer, makeSchedule } from './optimizer.ts'
-import { checkpointFolder, type LogEntry, RunLog, readLog } from './run.ts'
+import { checkpointFolder, clearFolder, type LogEntry, RunLog, readLog } from './run.ts'
 import type { TokenizerJSON } from './tokenizer.ts'
 
 export interface TrainOptions {
@@ -28,6 +28,8 @@ export interface TrainOptions {
   folder?: string
   /** Go on from the newest checkpoint of `folder`, or from this checkpoint file. */
   resume?: boolean | string
+  /** Remove the checkpoints that an earlier run left in `folder`; without it such a folder is refused. */
+  overwrite?: boolean
   /** Device of the model; the default device unless given. */
   device?: string
   /** Stops after the current step, with a checkpoint. */
@@ -119,6 +121,7 @@ interface Session {
 async function open(options: TrainOptions, saved: Checkpoint | undefined): Promise<Session> {
   const before = saved?.config as SavedConfig | undefined
   const config = trainConfig(before ? { ...before.train, ...stepsOf(options.config) } : (options.config ?? {}))
+  if (!saved && options.folder !== undefined) await clearFolder(options.folder, options.overwrite ?? false)
   const data = await loadData(config, options.text, before?.tokenizer ?? undefined)
   manualSeed(streamSeed(config.seed, 0))
   const model = buildModel(config, data.vocabularySize, data.contextLength, options.device)

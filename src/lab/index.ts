@@ -1,0 +1,10 @@
+/** Looking into trained models, with the paper's measures. */
+export {
+  type AttentionSink,
+  attentionSink,
+  type GateScores,
+  gateScores,
+  massiveActivation,
+  readLayers,
+} from './metrics.ts'
+export { type MeasuredRun, type ReportOptions, reportData } from './report.ts'

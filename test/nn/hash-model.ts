@@ -1,0 +1,79 @@
+/**
+ * The small language model of the engine comparisons, whose weights and data come from an integer hash, so that every
+ * engine must print the same losses. The numbers to reproduce were printed by PyTorch 1.13.
+ */
+
+import type { Tensor } from '../../src/index.ts'
+import { tensor } from '../../src/index.ts'
+import type { HostTensor } from '../../src/nn/index.ts'
+
+export const tiny = { layers: 2, width: 64, heads: 4, T: 64, B: 8, V: 65 } as const
+
+/** Uniform in [0, 1): the index times an odd constant plus the seed's offset, mixed by two rounds of xor-shift-multiply. */
+export function hash(index: number, seed: number): number {
+  let x = (Math.imul(index, 2654435761 | 0) + seed * 40503 + 12345) >>> 0
+  for (let round = 0; round < 2; round++) x = Math.imul(x ^ (x >>> 16), 0x45d9f3b) >>> 0
+  return ((x ^ (x >>> 16)) >>> 0) / 2 ** 32
+}
+
+/** n values, uniform with this standard deviation. */
+function weights(seed: number, n: number, std = 0.02): Float32Array {
+  return Float32Array.from({ length: n }, (_, i) => (hash(i, seed) * 2 - 1) * std * Math.sqrt(3))
+}
+
+/** Token t follows from the one before by 5 t + 3, plus a jump once in five times. */
+const text = (() => {
+  const tokens = new Int32Array(20000)
+  for (let i = 1; i < tokens.length; i++) {
+    const jump = hash(i, 99) < 0.2 ? 1 + Math.floor(hash(i, 98) * 64) : 0
+    tokens[i] = (tokens[i - 1] * 5 + 3 + jump) % tiny.V
+  }
+  return tokens
+})()
+
+export function hashBatch(step: number): { tokens: Tensor; targets: Tensor } {
+  const { B, T } = tiny
+  const rows = Array.from({ length: B }, (_, b) => Math.floor(hash(step * B + b, 7) * (text.length - T - 1)))
+  const take = (ahead: number) =>
+    tensor(Int32Array.from(rows.flatMap((row) => [...text.subarray(row + ahead, row + ahead + T)])), { shape: [B, T] })
+  return { tokens: take(0), targets: take(1) }
+}
+
+/** Columns from `start` of a [rows, columns] matrix as rows: [width, rows]. */
+function transposed(m: Float32Array, rows: number, columns: number, start = 0, width = columns): HostTensor {
+  const data = new Float32Array(width * rows)
+  for (let i = 0; i < width; i++) for (let j = 0; j < rows; j++) data[i * rows + j] = m[j * columns + start + i]
+  return { dtype: 'float32', shape: [width, rows], data }
+}
+
+/** The weights under the names of `Transformer`; matrices of the comparison multiply from the right, ours are transposed. */
+export function hashWeights(): Map<string, HostTensor> {
+  const { layers, width: C, T, V } = tiny
+  const table = (seed: number, rows: number): HostTensor => ({
+    dtype: 'float32',
+    shape: [rows, C],
+    data: weights(seed, rows * C),
+  })
+  const ones: HostTensor = { dtype: 'float32', shape: [C], data: new Float32Array(C).fill(1) }
+  const residual = 0.02 / Math.sqrt(2 * layers)
+  const state = new Map<string, HostTensor>([
+    ['tokenEmbedding.weight', table(1, V)],
+    ['positionEmbedding.weight', table(2, T)],
+    ['head.weight', transposed(weights(3, C * V), C, V)],
+    ['norm.weight', ones],
+  ])
+  for (let l = 0; l < layers; l++) {
+    const at = (name: string, value: HostTensor) => state.set(`layers.${l}.${name}.weight`, value)
+    const fused = weights(10 + 10 * l, 4 * C * C)
+    const parts = ['query', 'key', 'value', 'gate']
+    parts.forEach((part, i) => {
+      at(`attention.${part}Projection`, transposed(fused, C, 4 * C, i * C, C))
+    })
+    at('attention.outputProjection', transposed(weights(11 + 10 * l, C * C, residual), C, C))
+    at('feedForward.upProjection', transposed(weights(12 + 10 * l, 4 * C * C), C, 4 * C))
+    at('feedForward.downProjection', transposed(weights(13 + 10 * l, 4 * C * C, residual), 4 * C, C))
+    at('attentionNorm', ones)
+    at('feedForwardNorm', ones)
+  }
+  return state
+}
