@@ -2,16 +2,24 @@
 import { SluiceError, showShape } from '../errors.ts'
 import { defaultGenerator } from '../tensor/random.ts'
 import { isTensor, scope, type Tensor } from '../tensor/tensor.ts'
-import { gradients, isRecording, nextNodeId, reachable, record, withRecording } from './tape.ts'
+import {
+  brokenHistory,
+  gradients,
+  identity,
+  isRecording,
+  nextNodeId,
+  reachable,
+  record,
+  withRecording,
+} from './tape.ts'
 
 /** The gradients of a function's inputs: one tensor for one input, else a list. */
 export type Gradients<Inputs extends Tensor[]> = Inputs extends [Tensor] ? Tensor : { [I in keyof Inputs]: Tensor }
 
 /** A fresh tensor on the same value, joined to it on the tape, so that `grad` can nest. */
-function identity(x: Tensor): Tensor {
-  const y = x.alias(x.shape)
-  if (x.isTracked && isRecording()) record('identity', [x], y, (dy) => [dy])
-  else y.requiresGrad = true
+function freshInput(x: Tensor): Tensor {
+  const y = identity(x)
+  if (!y.node) y.requiresGrad = true
   return y
 }
 
@@ -38,23 +46,35 @@ export function grad<Inputs extends Tensor[]>(
       if (x.dtype === 'int32') throw new SluiceError('grad', 'an int32 input has no gradient; close over it instead')
     }
     const outer = isRecording()
-    const fresh = withRecording(outer, () => inputs.map(identity)) as Inputs
+    const fresh = withRecording(outer, () => inputs.map(freshInput)) as Inputs
+    const since = nextNodeId()
     const output = withRecording(true, () => fn(...fresh))
     if (!isTensor(output) || output.size !== 1) {
       const got = isTensor(output) ? showShape(output.shape) : typeof output
       throw new SluiceError('grad', `the function must return a tensor of one element, got ${got}; sum it`)
     }
-    const createGraph = outer && dependsOnMore(output, fresh)
-    const found = gradients(output, fresh, { createGraph })
+    const createGraph = outer && dependsOnMore(output, fresh, since)
+    const found = gradients(output, fresh, { createGraph, since })
+    // Nobody can ask for the gradient of a fresh input any more: later walks need not go there.
+    for (const t of fresh) t.requiresGrad = false
     return (found.length === 1 ? found[0] : found) as Gradients<Inputs>
   }
 }
 
-/** Whether anything tracked lies behind `output` besides the leaves `fresh`, or one of these is tracked further back. */
-function dependsOnMore(output: Tensor, fresh: readonly Tensor[]): boolean {
+/**
+ * Whether anything tracked lies behind `output` besides the leaves `fresh`, or one of these is tracked further back. Only
+ * nodes from `since` on, those of the function itself, are looked at: the history of what it closes over may be long.
+ */
+function dependsOnMore(output: Tensor, fresh: readonly Tensor[], since: number): boolean {
   if (fresh.some((t) => t.node !== null)) return true
   const own = new Set(fresh)
-  return reachable([output]).some((node) => node.inputs.some((t) => t.requiresGrad && !own.has(t)))
+  const isOther = (t: Tensor) => !own.has(t) && isOlder(t, since)
+  return isOther(output) || reachable([output], since).some((node) => node.inputs.some(isOther))
+}
+
+/** Whether `t` is a leaf or was made before node `since`, and gradients flow to it. */
+function isOlder(t: Tensor, since: number): boolean {
+  return t.isTracked && (t.node === null || t.node.id < since)
 }
 
 /**
@@ -78,27 +98,31 @@ export function checkpoint<Inputs extends Tensor[]>(fn: (...inputs: Inputs) => T
     frontier = trackedBefore(result, first)
     return result.detach()
   })
+  // A parameter that the function itself made is gone: nobody can ask for its gradient.
+  frontier = frontier.filter((t) => !t.isDisposed)
   return record('checkpoint', frontier, output, (cotangent) => {
     const createGraph = isRecording()
     const after = defaultGenerator.state
     defaultGenerator.state = generator
     try {
+      const since = nextNodeId()
       const again = withRecording(true, () => fn(...inputs))
-      return gradients(again, frontier, { cotangent, createGraph })
+      return gradients(again, frontier, { cotangent, createGraph, since })
     } finally {
       defaultGenerator.state = after
     }
   })
 }
 
-/** Tracked tensors that `output` depends on and that were there before node `first`. */
+/** Tracked tensors that `output` depends on and that node `first` and its successors did not make. */
 function trackedBefore(output: Tensor, first: number): Tensor[] {
   const before = new Set<Tensor>()
-  const older = (t: Tensor) => t.isTracked && (t.node === null || t.node.id < first)
-  if (older(output)) before.add(output)
-  for (const node of reachable([output])) {
-    if (node.id < first) continue
-    for (const input of node.inputs) if (older(input)) before.add(input)
+  if (isOlder(output, first)) before.add(output)
+  for (const node of reachable([output], first)) {
+    for (const input of node.inputs) {
+      if (isOlder(input, first)) before.add(input)
+      else if (input.isDisposed && input.node) throw brokenHistory('checkpoint', input)
+    }
   }
   return [...before]
 }

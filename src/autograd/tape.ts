@@ -82,13 +82,18 @@ export function record(
   return output
 }
 
-/** Nodes that `roots` depend on, those with the largest number first; `stop` tensors are not entered. */
-export function reachable(roots: readonly Tensor[], stop: ReadonlySet<Tensor> = new Set()): Node[] {
+/** A tensor of its own on the same value, joined to `t` on the tape. */
+export function identity(t: Tensor): Tensor {
+  return record('identity', [t], t.alias(t.shape), (dy) => [dy])
+}
+
+/** Nodes that `roots` depend on, those with the largest number first; nodes numbered below `since` are not entered. */
+export function reachable(roots: readonly Tensor[], since = 0): Node[] {
   const found = new Set<Node>()
   const pending: Node[] = []
   const enter = (t: Tensor) => {
     const node = t.node as Node | null
-    if (!node || stop.has(t) || found.has(node)) return
+    if (!node || node.id < since || t.isDisposed || found.has(node)) return
     found.add(node)
     pending.push(node)
   }
@@ -99,11 +104,25 @@ export function reachable(roots: readonly Tensor[], stop: ReadonlySet<Tensor> = 
   return [...found].sort((a, b) => b.id - a.id)
 }
 
+/** The error for a gradient that should flow through a result that is gone. */
+export function brokenHistory(operation: string, t: Tensor): SluiceError {
+  const place = t.disposedAt
+  return new SluiceError(
+    operation,
+    `the gradient flows through ${t.node?.operation}'s result ${showShape(t.shape)}, which was disposed${place ? ` at ${place}` : ''}; ask for gradients inside the scope that made it, or return it from there`,
+  )
+}
+
 export interface WalkOptions {
   /** The gradient of `output`; ones of its shape when it has one element. */
   cotangent?: Tensor
   /** Record the walk, so that its results can be differentiated again. */
   createGraph?: boolean
+  /**
+   * Number of the first node to walk; what older nodes made is taken as given. 0 unless given: a target that another
+   * target depends on gets what flows through that one too.
+   */
+  since?: number
 }
 
 /**
@@ -151,24 +170,32 @@ type Place = Node | Tensor
 
 /**
  * The walk. `wanted` are the tensors whose gradients are asked for (null: every leaf with `requiresGrad`); each is given
- * to `deliver` once, when no more can come.
+ * to `deliver` once, when no more can come, as a tensor of its own.
  *
  * Cotangents are freed as soon as they have been used, unless the walk is itself recorded.
  */
 function walk(
   operation: string,
   output: Tensor,
-  { cotangent, createGraph = false }: WalkOptions,
+  { cotangent, createGraph = false, since = 0 }: WalkOptions,
   wanted: ReadonlySet<Tensor> | null,
   deliver: (t: Tensor, gradient: Tensor) => void,
 ): void {
   const { add, sumTo } = operations!
-  const nodes = reachable([output], wanted ?? undefined)
-  const flows = flowing(nodes, wanted)
-  const placeOf = (t: Tensor): Place => (wanted?.has(t) ? t : ((t.node as Node | null) ?? t))
+  const first = startCotangent(operation, output, cotangent, createGraph)
+  const nodes = reachable([output], since)
+  const entered = new Set(nodes)
+  const nodeOf = (t: Tensor): Node | null => (entered.has(t.node as Node) ? (t.node as Node) : null)
+  const flows = flowing(nodes, wanted, since)
+  const placeOf = (t: Tensor): Place => nodeOf(t) ?? t
   const pending = new Map<Place, Tensor>()
-  const stack = stackHere()
-  pending.set(placeOf(output), startCotangent(operation, output, cotangent, createGraph))
+  pending.set(placeOf(output), first)
+  /** Targets that are results of nodes on the way. */
+  const results = new Map<Node, Tensor>()
+  for (const t of wanted ?? []) {
+    const node = nodeOf(t)
+    if (node) results.set(node, t)
+  }
 
   const step = (node: Node, dy: Tensor): Tensor[] => {
     const made: Tensor[] = []
@@ -176,40 +203,52 @@ function walk(
     node.inputs.forEach((input, i) => {
       const part = parts[i]
       if (part === null || part === undefined || !flows(input)) return
+      if (isBroken(input)) throw brokenHistory(operation, input)
       const raw = typeof part === 'function' ? part() : part
       const fitted = sameShape(raw.shape, input.shape) ? raw : sumTo(raw, input.shape)
       const place = placeOf(input)
       const before = pending.get(place)
       // A rule may hand on its own cotangent or a saved tensor; what waits is always a handle of the walk's own.
       const sum = before ? add(before, fitted) : createGraph ? fitted : fitted.alias(fitted.shape)
-      if (before && !createGraph) before.dispose(stack)
+      if (before && !createGraph) before.dispose()
       pending.set(place, sum)
       made.push(sum)
     })
     return made
   }
-  for (const node of nodes) {
-    const dy = pending.get(node)
-    if (!dy) continue
-    pending.delete(node)
-    if (createGraph) {
-      step(node, dy)
-    } else {
-      scopeAt(stack, () => step(node, dy))
-      dy.dispose(stack)
+  /** Recorded, two places may share one tensor, which a rule handed on. */
+  const own = (gradient: Tensor) => (createGraph ? identity(gradient) : gradient.alias(gradient.shape))
+  try {
+    for (const node of nodes) {
+      const dy = pending.get(node)
+      if (!dy) continue
+      const result = results.get(node)
+      if (result) deliver(result, own(dy))
+      if (createGraph) step(node, dy)
+      else scope(() => step(node, dy))
+      pending.delete(node)
+      if (!createGraph) dy.dispose()
     }
-  }
-  for (const [place, gradient] of pending) {
-    if (isTensor(place) && (wanted ? wanted.has(place) : place.requiresGrad)) deliver(place, gradient)
-    else if (!createGraph) gradient.dispose(stack)
+    for (const [place, gradient] of pending) {
+      if (isTensor(place) && (wanted ? wanted.has(place) : place.requiresGrad)) deliver(place, own(gradient))
+    }
+  } finally {
+    if (!createGraph) for (const gradient of pending.values()) gradient.dispose()
   }
 }
 
+/** Whether a tensor had a history that went when it was disposed. */
+function isBroken(t: Tensor): boolean {
+  return t.isDisposed && t.node !== null
+}
+
 /** Whether a gradient that reaches this tensor can go on to one that is asked for. */
-function flowing(nodes: readonly Node[], wanted: ReadonlySet<Tensor> | null): (t: Tensor) => boolean {
+function flowing(nodes: readonly Node[], wanted: ReadonlySet<Tensor> | null, since: number): (t: Tensor) => boolean {
   if (!wanted) return (t) => t.isTracked
   const useful = new Set<Node>()
-  const flows = (t: Tensor) => wanted.has(t) || (t.node !== null && useful.has(t.node as Node))
+  // What lies behind a disposed result is unknown: it may be a target, and zeros would be a lie.
+  const unknown = (t: Tensor) => isBroken(t) && t.node!.id >= since
+  const flows = (t: Tensor) => wanted.has(t) || (t.node !== null && useful.has(t.node as Node)) || unknown(t)
   for (let i = nodes.length - 1; i >= 0; i--) {
     if (nodes[i].inputs.some(flows)) useful.add(nodes[i])
   }
@@ -223,6 +262,7 @@ function startCotangent(
   cotangent: Tensor | undefined,
   createGraph: boolean,
 ): Tensor {
+  if (isBroken(output)) throw brokenHistory(operation, output)
   if (cotangent === undefined) {
     if (output.size !== 1) {
       throw new SluiceError(
@@ -237,6 +277,12 @@ function startCotangent(
     throw new SluiceError(
       operation,
       `the cotangent must have the result's shape ${showShape(output.shape)}, got ${got}`,
+    )
+  }
+  if (cotangent.dtype === 'int32' || cotangent.device !== output.device) {
+    throw new SluiceError(
+      operation,
+      `the cotangent must be float on ${output.device} as the result is, got ${cotangent.dtype} on ${cotangent.device}`,
     )
   }
   // An alias has no history, so a walk that is recorded keeps the tensor itself.

@@ -57,7 +57,9 @@ export function showValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(showValue).join(', ')}]`
   if (isPlain(value)) {
     const entries = Object.entries(value).filter(([, item]) => item !== undefined)
-    return entries.length === 0 ? '{}' : `{ ${entries.map(([name, item]) => `${name}: ${showValue(item)}`).join(', ')} }`
+    return entries.length === 0
+      ? '{}'
+      : `{ ${entries.map(([name, item]) => `${name}: ${showValue(item)}`).join(', ')} }`
   }
   return typeof value === 'string' ? `'${value}'` : String(value)
 }

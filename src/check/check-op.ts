@@ -7,14 +7,7 @@ import { recordOf, searchParity } from './parity.ts'
 import { badInputs, broadcastAdjoint, firstOrder, linearity, noGradient, secondOrder } from './properties.ts'
 import { type Failure, type Outcome, type SampleCheck, type SearchOptions, search, showFailure } from './search.ts'
 
-export type CheckKind =
-  | 'bad input'
-  | 'gradient'
-  | 'second order'
-  | 'linearity'
-  | 'broadcast'
-  | 'no gradient'
-  | 'parity'
+export type CheckKind = 'bad input' | 'gradient' | 'second order' | 'linearity' | 'broadcast' | 'no gradient' | 'parity'
 
 /** One line of the table: one kind of check of one operation on one device. */
 export interface CheckRow {
@@ -75,9 +68,7 @@ async function* rowsOf(record: OpRecord, devices: readonly string[], options: Se
       failure: finding.message,
     }
   }
-  const kinds: CheckKind[] = record.differentiable
-    ? (Object.keys(sampleChecks) as CheckKind[])
-    : ['no gradient']
+  const kinds: CheckKind[] = record.differentiable ? (Object.keys(sampleChecks) as CheckKind[]) : ['no gradient']
   for (const kind of kinds) {
     const { cases, worst, failure } = await searchKind(record, kind, options)
     // Most operations have no operands that broadcast; the others must have samples of every kind.
@@ -111,7 +102,10 @@ export async function checkOp(
   const rows: CheckRow[] = []
   for await (const row of rowsOf(record, ['cpu'], options)) {
     if (row.failure !== null) {
-      throw new SluiceError('checkOp', `'${record.name}' fails the check '${row.kind}' on ${row.device}: ${row.failure}`)
+      throw new SluiceError(
+        'checkOp',
+        `'${record.name}' fails the check '${row.kind}' on ${row.device}: ${row.failure}`,
+      )
     }
     rows.push(row)
   }
@@ -122,7 +116,7 @@ export interface CheckAllOptions extends Pick<SearchOptions, 'numRuns' | 'seed'>
   /** Devices to compare with the reference: cpu. */
   devices?: readonly string[]
   /** Names of the operations: all, the internal ones too. */
-  ops?: readonly string[]
+  names?: readonly string[]
 }
 
 /**
@@ -134,8 +128,8 @@ export interface CheckAllOptions extends Pick<SearchOptions, 'numRuns' | 'seed'>
  * console.log(formatTable(rows))
  */
 export async function* checkAll(options: CheckAllOptions = {}): AsyncGenerator<CheckRow> {
-  const { devices = ['cpu'], ops, ...searchOptions } = options
+  const { devices = ['cpu'], names, ...searchOptions } = options
   for (const name of devices) await readyDevice(name)
-  const records = ops ? ops.map((name) => recordOf('checkAll', name)) : [...operations.values()]
+  const records = names ? names.map((name) => recordOf('checkAll', name)) : [...operations.values()]
   for (const record of records) yield* rowsOf(record, devices, searchOptions)
 }

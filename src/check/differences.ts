@@ -98,7 +98,8 @@ export function differences(fn: Checked, inputs: readonly Tensor[], options: Dif
   return scope(() => {
     const values = inputs.map((t) => (t.dtype === 'int32' ? null : t.dataNow()))
     const analytic = analyticGradients(fn, inputs, values)
-    if (analytic.cotangents.length === 0) return broken('the function returned no float tensor, so there is no gradient')
+    if (analytic.cotangents.length === 0)
+      return broken('the function returned no float tensor, so there is no gradient')
     /** The outputs at inputs of which some have other values. */
     const evaluate = (changed: (i: number) => ArrayLike<number> | null): ArrayLike<number>[] =>
       scope(() => {
@@ -184,7 +185,15 @@ export function gradientFunction(fn: Checked, inputCount: number): Checked {
 /** Random cotangents for the float outputs of `fn` at `inputs`, on the reference device. */
 export function cotangentsFor(fn: Checked, inputs: readonly Tensor[]): Tensor[] {
   const shapes = scope(() => floatsAmong(pinned(() => noGrad(() => fn(...inputs)))).map((y) => y.shape))
-  return shapes.map((shape, k) => onReference(randomWeights(shape.reduce((a, b) => a * b, 1), 7 + 16 * k), shape))
+  return shapes.map((shape, k) =>
+    onReference(
+      randomWeights(
+        shape.reduce((a, b) => a * b, 1),
+        7 + 16 * k,
+      ),
+      shape,
+    ),
+  )
 }
 
 /** `differences` of the gradient: second order in the inputs, and the first in the cotangents. */

@@ -67,7 +67,7 @@ export class Comparison {
 
 /** The worse of two findings, with the numbers of both counted. */
 export function worse(a: Finding, b: Finding): Finding {
-  const worst = b.ratio > a.ratio ? b : a
+  const worst = b.ratio > a.ratio || a.compared === 0 ? b : a
   return { ...worst, compared: a.compared + b.compared }
 }
 

@@ -10,7 +10,7 @@ import { gradients, withRecording } from '../autograd/tape.ts'
 import { device as readyDevice } from '../device/registry.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { type Operation, type OpRecord, operations, tensorsAmong } from '../ops/record.ts'
-import { sameShape, type Shape } from '../tensor/shape.ts'
+import { type Shape, sameShape } from '../tensor/shape.ts'
 import { fromData, scope, type Tensor } from '../tensor/tensor.ts'
 import { moveArguments, pinned } from './arguments.ts'
 import { broken, Comparison, type Finding, showIndex, showNumber } from './finding.ts'
@@ -75,7 +75,9 @@ function compareResults(record: OpRecord, devices: readonly [string, string], a:
   for (const [k, expected] of a.entries()) {
     const got = b[k]
     if (!sameShape(expected.shape, got.shape)) {
-      return broken(`${expected.what} is ${showShape(expected.shape)} on ${devices[0]}, ${showShape(got.shape)} on ${devices[1]}`)
+      return broken(
+        `${expected.what} is ${showShape(expected.shape)} on ${devices[0]}, ${showShape(got.shape)} on ${devices[1]}`,
+      )
     }
     const exact = expected.dtype === 'int32'
     for (let i = 0; i < expected.data.length; i++) {

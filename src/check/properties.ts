@@ -15,7 +15,7 @@ import { isTensor, scope, type Tensor } from '../tensor/tensor.ts'
 import { floatsAmong, pinned, replaceTensors, showCall } from './arguments.ts'
 import { type Checked, differences, randomWeights, secondDifferences } from './differences.ts'
 import { referenceTensor } from './draw.ts'
-import { broken, Comparison, type Finding, showIndex, showNumber } from './finding.ts'
+import { broken, Comparison, type Finding, gap, showIndex, showNumber } from './finding.ts'
 
 /**
  * Tolerance of finite differences over samples with values near 1: tighter than `gradcheck`'s default, as the quotient's
@@ -24,7 +24,7 @@ import { broken, Comparison, type Finding, showIndex, showNumber } from './findi
 const samplesTolerance = { eps: 1e-6, atol: 1e-6, rtol: 1e-5 }
 
 /** Samples with more elements than this are measured along one random direction instead of element by element. */
-const MOST_ELEMENTS = 40
+const MOST_ELEMENTS = 150
 
 /** Sums of products in float64 in another order: 100 roundings of 1e-16, with room for values of 1000. */
 const REORDERED = 1e-11
@@ -163,7 +163,13 @@ export function broadcastAdjoint(record: OpRecord, given: readonly unknown[]): F
       drawn.map((t) => {
         if (t.dtype === 'int32') return [t, t] as const
         const noise = generator.uniform(t.size)
-        return [t, referenceTensor(t.dataNow().map((x, i) => x + 2 ** -10 * noise[i]), t.shape)] as const
+        return [
+          t,
+          referenceTensor(
+            t.dataNow().map((x, i) => x + 2 ** -10 * noise[i]),
+            t.shape,
+          ),
+        ] as const
       }),
     )
     const own = replaceTensors(given, (t) => moved.get(t)!) as unknown[]
@@ -176,22 +182,27 @@ export function broadcastAdjoint(record: OpRecord, given: readonly unknown[]): F
     const full = replaceTensors(own, (t) => {
       const from = sources(t.shape, y.shape)
       const data = t.dataNow()
-      return t.dtype === 'int32' ? t.expand(y.shape) : referenceTensor(Float64Array.from(from, (i) => data[i]), y.shape)
+      return t.dtype === 'int32'
+        ? t.expand(y.shape)
+        : referenceTensor(
+            Float64Array.from(from, (i) => data[i]),
+            y.shape,
+          )
     }) as unknown[]
-    let whole: { outputs: Tensor[]; leaves: Tensor[] }
+    const cotangents = [randomWeights(y.size, 6)]
+    const expected = y.dataNow()
+    let gradientsWhole: Float64Array[]
     try {
-      whole = recorded(record, full)
+      const whole = recorded(record, full)
+      if (!sameShape(whole.outputs[0].shape, y.shape)) return null
+      if (whole.outputs[0].dataNow().some((x, i) => gap(x, expected[i]) > 1e-9)) return null
+      gradientsWhole = pull(whole.outputs, whole.leaves, cotangents)
     } catch (error) {
+      // Refused: the operation does not take its operands in this shape. Internal ones may notice late.
       if (error instanceof SluiceError) return null
       throw error
     }
-    const expected = y.dataNow()
-    if (!sameShape(whole.outputs[0].shape, y.shape)) return null
-    if (whole.outputs[0].dataNow().some((x, i) => Math.abs(x - expected[i]) > 1e-9)) return null
-
-    const cotangents = [randomWeights(y.size, 6)]
     const gradientsShort = pull([y], short.leaves, cotangents)
-    const gradientsWhole = pull(whole.outputs, whole.leaves, cotangents)
     const comparison = new Comparison()
     short.leaves.forEach((leaf, i) => {
       const from = sources(leaf.shape, y.shape)
@@ -222,7 +233,12 @@ export function noGradient(record: OpRecord, given: readonly unknown[]): Finding
     const { outputs, leaves } = recorded(record, given)
     const comparison = new Comparison()
     for (const y of outputs.length ? outputs : leaves) {
-      comparison.compare(y.node ? 1 : 0, 0, 0.5, () => `declared without a gradient, but ${y.node?.operation} recorded one`)
+      comparison.compare(
+        y.node ? 1 : 0,
+        0,
+        0.5,
+        () => `declared without a gradient, but ${y.node?.operation} recorded one`,
+      )
     }
     return comparison.finish()
   })

@@ -67,10 +67,17 @@ export async function search(record: OpRecord, check: SampleCheck, options: Sear
     }
   })
   const { numRuns = 200, seed, path } = options
-  const details = await fc.check(property, { numRuns, ...(seed === undefined ? {} : { seed }), ...(path ? { path } : {}) })
+  const details = await fc.check(property, {
+    numRuns,
+    ...(seed === undefined ? {} : { seed }),
+    ...(path ? { path } : {}),
+  })
   if (!details.failed) return { cases, worst, failure: null }
   // Something outside the check, such as a faulty `samples`, leaves no finding.
-  const found = last ?? { message: `the sample could not be drawn: ${String(details.errorInstance)}`, call: record.name }
+  const found = last ?? {
+    message: `the sample could not be drawn: ${String(details.errorInstance)}`,
+    call: record.name,
+  }
   const failure = {
     ...(found as { message: string; call: string }),
     seed: details.seed,

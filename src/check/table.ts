@@ -44,6 +44,8 @@ export function formatTable(rows: readonly CheckRow[]): string {
   const cases = rows.reduce((n, row) => n + row.cases, 0)
   const names = new Set(rows.map(({ op }) => op)).size
   const verdict = failed.length === 0 ? 'all within their bounds' : `${failed.length} checks failed`
-  const told = failed.map(({ op, kind, device, failure }) => `\n'${op}' fails the check '${kind}' on ${device}: ${failure}`)
+  const told = failed.map(
+    ({ op, kind, device, failure }) => `\n'${op}' fails the check '${kind}' on ${device}: ${failure}`,
+  )
   return [...table, '', `${names} operations, ${rows.length} checks, ${cases} cases: ${verdict}`, ...told].join('\n')
 }

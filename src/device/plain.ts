@@ -80,9 +80,11 @@ function mapParameters(kernel: MapKernel): { operands: string[]; constants: stri
 
 function makeFlatLoop(kernel: MapKernel, pattern: string): CellLoop {
   const { operands, constants, list } = mapParameters(kernel)
-  const reads = operands.map((a, i) => (pattern[i] === 's' ? `${a}[0]` : `${a}[i]`)).join(', ')
+  const reads = operands.map((a, i) => (pattern[i] === 's' ? `${a}Value` : `${a}[i]`)).join(', ')
+  const singles = operands.filter((_, i) => pattern[i] === 's').map((a) => `const ${a}Value = ${a}[0]`)
   const source = `return function ${kernel.name}Loop(output, X, Y, Z${list}) {
     const n = X * Y * Z
+    ${singles.join('\n    ')}
     for (let i = 0; i < n; i++) output[i] = scalar(${reads}${constants.join('')})
   }`
   return new Function('scalar', source)(kernel.scalar) as CellLoop

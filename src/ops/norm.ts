@@ -1,8 +1,11 @@
 /** Normalisation over the last axis. */
+import * as kernels from '../../kernels/norm.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { tensor } from '../tensor/create.ts'
+import { launch } from '../tensor/launch.ts'
 import { sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { composedGradients } from './composed.ts'
 import { add, mul, sub } from './elementwise.ts'
 import { rsqrt, square } from './functions.ts'
 import { needTensor } from './operands.ts'
@@ -37,23 +40,95 @@ export interface RmsNormOptions {
   zeroCentred?: boolean
 }
 
-export const rmsNorm: Operation<[x: Tensor, weight: Tensor, options?: RmsNormOptions]> = defineOp({
+/** Rows and their length: [N, C]. */
+const rowsOf = (x: Tensor): [N: number, C: number] => [x.size / x.shape.at(-1)!, x.shape.at(-1)!]
+
+/** d rmsNorm / dx, applied to dy. */
+const rmsNormInputGradient: Operation<[dy: Tensor, x: Tensor, weight: Tensor, eps: number, centre: number]> = defineOp({
+  name: 'rmsNormInputGradient',
+  doc: 'r (g - x r^2 mean(g x)) with g = dy (weight + centre), r = 1 / sqrt(mean(x^2) + eps), over the last axis.',
+  internal: true,
+  tolerance,
+  shape: (_dy: Tensor, x: Tensor, _weight: Tensor, _eps: number, _centre: number) => x.shape,
+  forward: (shape, dy, x, weight, eps, centre) => {
+    const [N, C] = rowsOf(x)
+    const scale = launch(kernels.rmsScale, [N], [x, C, eps])
+    const dot = launch(kernels.rmsNormDot, [N], [dy, x, weight, C, centre])
+    const dx = launch(kernels.rmsNormInputGradient, shape, [dy, x, weight, scale, dot, C, centre], [C, N, 1])
+    scale.dispose()
+    dot.dispose()
+    return dx
+  },
+  vjp: (g, _dx, dy, x, weight, eps, centre) =>
+    composedGradients(
+      (dyIn, xIn, weightIn) => {
+        const r = rsqrt(add(mean(square(xIn), { axis: -1, keepdim: true }), eps))
+        const scaled = mul(dyIn, add(weightIn, centre))
+        const dot = mean(mul(scaled, xIn), { axis: -1, keepdim: true })
+        return mul(r, sub(scaled, mul(mul(xIn, square(r)), dot)))
+      },
+      [dy, x, weight],
+      g,
+    ),
+  samples: (draw: Draw) => {
+    const x = drawRows(draw)
+    return [draw.tensor(x.shape), x, draw.tensor([x.shape.at(-1)!]), 0.1, draw.pick([0, 1])]
+  },
+})
+
+/** dy x r, whose sum over rows is d rmsNorm / d weight, applied to dy. */
+const rmsNormWeightTerm: Operation<[dy: Tensor, x: Tensor, eps: number]> = defineOp({
+  name: 'rmsNormWeightTerm',
+  doc: 'dy x r with r = 1 / sqrt(mean(x^2) + eps), over the last axis.',
+  internal: true,
+  tolerance,
+  shape: (_dy: Tensor, x: Tensor, _eps: number) => x.shape,
+  forward: (shape, dy, x, eps) => {
+    const [N, C] = rowsOf(x)
+    const scale = launch(kernels.rmsScale, [N], [x, C, eps])
+    const term = launch(kernels.rmsNormWeightTerm, shape, [dy, x, scale, C], [C, N, 1])
+    scale.dispose()
+    return term
+  },
+  vjp: (g, _y, dy, x, eps) =>
+    composedGradients(
+      (dyIn, xIn) => mul(mul(dyIn, xIn), rsqrt(add(mean(square(xIn), { axis: -1, keepdim: true }), eps))),
+      [dy, x],
+      g,
+    ),
+  samples: (draw: Draw) => {
+    const x = drawRows(draw)
+    return [draw.tensor(x.shape), x, 0.1]
+  },
+})
+
+export const rmsNorm: Operation<[x: Tensor, weight: Tensor, options?: RmsNormOptions]> = defineOp<
+  [x: Tensor, weight: Tensor, options?: RmsNormOptions],
+  [Tensor, Tensor, number, number]
+>({
   name: 'rmsNorm',
   doc: 'x / sqrt(mean(x^2) + eps) times the weight [C] (or 1 + weight, when zero-centred); x [..., C].',
   source: 'Zhang and Sennrich 2019, equation 4',
   tolerance,
-  compose: (x: Tensor, weight: Tensor, { eps = 1e-6, zeroCentred = false }: RmsNormOptions = {}) => {
+  prepare: (x, weight, { eps = 1e-6, zeroCentred = false } = {}) => {
     needWeight('rmsNorm', 'weight', x, weight)
-    const scale = rsqrt(add(mean(square(x), { axis: -1, keepdim: true }), eps))
-    return mul(mul(x, scale), zeroCentred ? add(weight, 1) : weight)
+    return [x, weight, eps, zeroCentred ? 1 : 0]
   },
+  shape: (x) => x.shape,
+  forward: (shape, x, weight, eps, centre) => {
+    const [N, C] = rowsOf(x)
+    const scale = launch(kernels.rmsScale, [N], [x, C, eps])
+    const y = launch(kernels.rmsNormCell, shape, [x, scale, weight, C, centre], [C, N, 1])
+    scale.dispose()
+    return y
+  },
+  vjp: (dy, _y, x, weight, eps, centre) => [
+    () => rmsNormInputGradient(dy, x, weight, eps, centre),
+    () => rmsNormWeightTerm(dy, x, eps),
+  ],
   samples: (draw: Draw) => {
     const x = drawRows(draw)
-    return [x, draw.tensor([x.shape.at(-1)!]), { zeroCentred: draw.boolean(), eps: 1e-3 }] as [
-      Tensor,
-      Tensor,
-      RmsNormOptions,
-    ]
+    return [x, draw.tensor([x.shape.at(-1)!]), { zeroCentred: draw.boolean(), eps: 1e-3 }]
   },
   errors: [
     {

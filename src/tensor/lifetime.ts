@@ -9,15 +9,6 @@ import { SluiceError, stackHere, userPlace } from '../errors.ts'
 import type { Storage } from './storage.ts'
 import type { Tensor } from './tensor.ts'
 
-/** What is known of a living tensor outside any scope, without keeping it alive. */
-interface Living {
-  readonly shape: readonly number[]
-  readonly dtype: string
-  readonly device: string
-  readonly bytes: number
-  readonly stack: () => string
-}
-
 export interface Leak {
   readonly shape: readonly number[]
   readonly dtype: string
@@ -38,7 +29,13 @@ class Scope {
 
 let current: Scope | null = null
 const owners = new WeakMap<Tensor, Scope>()
-const living = new Map<number, Living>()
+/** The living tensors outside any scope, by id, without keeping them alive. */
+const living = new Map<number, WeakRef<Tensor>>()
+/**
+ * The stacks that made them. A stack that was not read yet holds the `this` of its frames, which may hold the tensor (a
+ * module in its constructor): only a map with weak keys lets such a ring be collected.
+ */
+const stacks = new WeakMap<Tensor, () => string>()
 const collected = new FinalizationRegistry<{ id: number; storage: Storage }>(({ id, storage }) => {
   if (living.delete(id)) storage.release()
 })
@@ -56,13 +53,8 @@ function own(tensor: Tensor, scope: Scope): void {
 
 function ownByProgram(tensor: Tensor): void {
   owners.delete(tensor)
-  living.set(tensor.id, {
-    shape: tensor.shape,
-    dtype: tensor.dtype,
-    device: tensor.device,
-    bytes: tensor.bytes,
-    stack: stackHere(),
-  })
+  living.set(tensor.id, new WeakRef(tensor))
+  stacks.set(tensor, stackHere())
   collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
 }
 
@@ -92,7 +84,7 @@ export function storageReplaced(tensor: Tensor): void {
   collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
 }
 
-/** Every tensor inside a result: itself, or in lists, maps, sets and plain objects. */
+/** Every tensor inside a result, and its gradient: itself, or in lists, maps, sets and plain objects. */
 function tensorsIn(
   value: unknown,
   isTensor: (value: unknown) => value is Tensor,
@@ -103,6 +95,8 @@ function tensorsIn(
   seen.add(value)
   if (isTensor(value)) {
     found.add(value)
+    // A gradient lives with its parameter.
+    tensorsIn(value.grad, isTensor, found, seen)
     return
   }
   const inner =
@@ -162,10 +156,12 @@ export function checkLeaks(body?: () => void): Leak[] {
   if (body) body()
   else before.clear()
   const leaks: Leak[] = []
-  for (const [id, { stack, ...rest }] of living) {
-    if (before.has(id)) continue
-    const text = stack()
-    leaks.push({ ...rest, place: userPlace(text), stack: text })
+  for (const [id, reference] of living) {
+    const tensor = before.has(id) ? undefined : reference.deref()
+    if (!tensor) continue
+    const { shape, dtype, device, bytes } = tensor
+    const stack = stacks.get(tensor)?.() ?? ''
+    leaks.push({ shape, dtype, device, bytes, place: userPlace(stack), stack })
   }
   return leaks
 }

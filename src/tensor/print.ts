@@ -9,7 +9,7 @@
  * accurately", PLDI 1990; with the scaling of Burger and Dybvig, PLDI 1996.
  */
 
-import { SluiceError, showShape } from './errors.ts'
+import { SluiceError, showShape } from '../errors.ts'
 
 type PrintedDtype = 'float32' | 'float64' | 'int32'
 

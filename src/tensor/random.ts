@@ -11,7 +11,7 @@
  * are used: the same seed gives the same bits on every device and engine.
  */
 
-import { SluiceError } from './errors.ts'
+import { SluiceError } from '../errors.ts'
 import { normalUpperQuantile } from './normal.ts'
 import { threefryBlock } from './threefry.ts'
 

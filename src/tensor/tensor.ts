@@ -69,7 +69,7 @@ export class Tensor {
   /** The shared buffer. @throws SluiceError after `dispose`, with the place of the disposal */
   get storage(): Storage {
     if (this.#disposed) {
-      const place = userPlace(this.#disposed())
+      const place = this.disposedAt
       throw new SluiceError(
         this.label || 'tensor',
         `${showShape(this.shape)} was used after it was disposed${place ? ` at ${place}` : ''}; return it from its scope, or dispose it later`,
@@ -80,6 +80,11 @@ export class Tensor {
 
   get isDisposed(): boolean {
     return this.#disposed !== null
+  }
+
+  /** `file:line` where it was disposed; '' while it lives, or when the stack does not say. */
+  get disposedAt(): string {
+    return this.#disposed ? userPlace(this.#disposed()) : ''
   }
 
   get requiresGrad(): boolean {
@@ -97,9 +102,9 @@ export class Tensor {
     this.#requiresGrad = value
   }
 
-  /** Whether gradients flow to or through it. */
+  /** Whether gradients flow to or through it. Nothing flows to a disposed leaf; through a disposed result, an error. */
   get isTracked(): boolean {
-    return this.node !== null || this.#requiresGrad
+    return this.node !== null || (this.#requiresGrad && !this.isDisposed)
   }
 
   // Reading
@@ -172,6 +177,7 @@ export class Tensor {
    * @throws SluiceError when shape, dtype or device differ, or the tensor is not a leaf
    */
   assign(value: Tensor): void {
+    if (value === this) return
     if (this.node)
       throw new SluiceError('assign', `${this.node.operation}'s result is a value, only leaves are assigned`)
     if (!sameShape(this.shape, value.shape) || this.dtype !== value.dtype || this.device !== value.device) {
@@ -193,7 +199,8 @@ export class Tensor {
     this.#disposed = stack
     untrack(this)
     this.#storage.release()
-    this.node = null
+    // The history goes; that there was one stays, or a gradient that should flow through would silently stop here.
+    if (this.node) this.node = { id: this.node.id, operation: this.node.operation, inputs: [] }
     this.grad?.dispose(stack)
     this.grad = null
   }

@@ -140,14 +140,14 @@ export interface MuonSettings {
   readonly steps: number
 }
 
-/** Jordan's own form, m = mu m + g and u = g + mu m: a multiple of ours, which the normalisation takes out again. */
 export function muonOracle({ rows, columns, start, gradients }: Problem, settings: MuonSettings): number[] {
   const { lr, momentum, nesterov, weightDecay, steps } = settings
   const p = [...start]
-  const m = p.map(() => 0)
+  let m = p.map(() => 0)
   for (const gradient of gradients) {
-    for (let i = 0; i < p.length; i++) m[i] = momentum * m[i] + gradient[i]
-    const u = m.map((x, i) => (nesterov ? gradient[i] + momentum * x : x))
+    const average = (old: number, i: number) => momentum * old + (1 - momentum) * gradient[i]
+    m = m.map(average)
+    const u = nesterov ? m.map(average) : m
     const direction = orthogonalOracle(u, rows, columns, steps)
     for (let i = 0; i < p.length; i++) {
       p[i] = p[i] * (1 - lr * weightDecay) - lr * Math.sqrt(Math.max(1, rows / columns)) * direction[i]

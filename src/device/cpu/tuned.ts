@@ -6,15 +6,22 @@ import { scatterAdd } from '../../../kernels/indexing.ts'
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
 import { solveUnitLowerRow } from '../../../kernels/linear.ts'
 import { matmul } from '../../../kernels/matmul.ts'
+import { concatPair, padAxis, stridedCopy } from '../../../kernels/movement.ts'
+import { sumAxis } from '../../../kernels/reduce.ts'
 import { createMatmul } from '../../../kernels/tuned/wasm/matmul.ts'
 import type { Arena } from './arena.ts'
 import type { CpuBuffer } from './cpu.ts'
+import { tunedConcatPair, tunedPadAxis, tunedStridedCopy, tunedSumAxis } from './tuned-movement.ts'
 
 export type TunedKernel = (output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]) => void
 
 export function tunedKernels(arena: Arena): Map<Kernel, TunedKernel> {
   return new Map<Kernel, TunedKernel>([
     [matmul, tunedMatmul(arena)],
+    [stridedCopy, tunedStridedCopy],
+    [padAxis, tunedPadAxis],
+    [concatPair, tunedConcatPair],
+    [sumAxis, tunedSumAxis],
     [scatterAdd, tunedScatterAdd],
     [solveUnitLowerRow, tunedSolveUnitLowerRow],
   ])

@@ -1,0 +1,84 @@
+/** Moving and summing whole rows at a time, where the plain kernels work out the address of every cell. */
+import type { TypedArray } from '../device.ts'
+import type { CpuBuffer } from './cpu.ts'
+import type { TunedKernel } from './tuned.ts'
+
+/** Copies `length` cells that lie `stride` apart. */
+function copyRow(out: TypedArray, at: number, x: TypedArray, from: number, length: number, stride: number): void {
+  if (stride === 1 && length > 16) {
+    out.set(x.subarray(from, from + length), at)
+  } else if (stride === 0) {
+    out.fill(x[from], at, at + length)
+  } else {
+    for (let i = 0; i < length; i++) out[at + i] = x[from + i * stride]
+  }
+}
+
+export const tunedStridedCopy: TunedKernel = (output, [X, Y, Z], parameters) => {
+  const x = (parameters[0] as CpuBuffer).values
+  const [offset, n1, n2, n3, s0, s1, s2, s3, sy, sx] = parameters.slice(1) as number[]
+  const out = output.values
+  const n0 = Z / (n1 * n2 * n3)
+  let at = 0
+  for (let d0 = 0; d0 < n0; d0++) {
+    for (let d1 = 0; d1 < n1; d1++) {
+      for (let d2 = 0; d2 < n2; d2++) {
+        for (let d3 = 0; d3 < n3; d3++) {
+          let from = offset + d0 * s0 + d1 * s1 + d2 * s2 + d3 * s3
+          for (let y = 0; y < Y; y++) {
+            copyRow(out, at, x, from, X, sx)
+            at += X
+            from += sy
+          }
+        }
+      }
+    }
+  }
+}
+
+export const tunedPadAxis: TunedKernel = (output, [, total, outer], parameters) => {
+  const x = (parameters[0] as CpuBuffer).values
+  const [n, before, inner, value] = parameters.slice(1) as number[]
+  const out = output.values
+  out.fill(value)
+  for (let z = 0; z < outer; z++) {
+    const from = z * n * inner
+    out.set(x.subarray(from, from + n * inner), (z * total + before) * inner)
+  }
+}
+
+export const tunedConcatPair: TunedKernel = (output, [, total, outer], parameters) => {
+  const [a, b] = (parameters as CpuBuffer[]).slice(0, 2).map((buffer) => buffer.values)
+  const [na, nb, inner] = parameters.slice(2) as number[]
+  const out = output.values
+  for (let z = 0; z < outer; z++) {
+    const at = z * total * inner
+    out.set(a.subarray(z * na * inner, (z + 1) * na * inner), at)
+    out.set(b.subarray(z * nb * inner, (z + 1) * nb * inner), at + na * inner)
+  }
+}
+
+/** Down the columns, row by row, so that memory is read in order; sums are kept in float64, as the plain kernel's are. */
+export const tunedSumAxis: TunedKernel = (output, [, , outer], parameters) => {
+  const x = (parameters[0] as CpuBuffer).values
+  const [n, inner] = parameters.slice(1) as number[]
+  const out = output.values
+  if (inner === 1) {
+    for (let z = 0; z < outer; z++) {
+      let sum = 0
+      const end = (z + 1) * n
+      for (let i = z * n; i < end; i++) sum += x[i]
+      out[z] = sum
+    }
+    return
+  }
+  const sums = new Float64Array(inner)
+  for (let z = 0; z < outer; z++) {
+    sums.fill(0)
+    let at = z * n * inner
+    for (let i = 0; i < n; i++) {
+      for (let c = 0; c < inner; c++) sums[c] += x[at++]
+    }
+    out.set(sums, z * inner)
+  }
+}
