@@ -189,6 +189,7 @@ function walk(
   const flows = flowing(nodes, wanted, since)
   const placeOf = (t: Tensor): Place => nodeOf(t) ?? t
   const pending = new Map<Place, Tensor>()
+  const stack = stackHere()
   pending.set(placeOf(output), first)
   /** Targets that are results of nodes on the way. */
   const results = new Map<Node, Tensor>()
@@ -210,7 +211,7 @@ function walk(
       const before = pending.get(place)
       // A rule may hand on its own cotangent or a saved tensor; what waits is always a handle of the walk's own.
       const sum = before ? add(before, fitted) : createGraph ? fitted : fitted.alias(fitted.shape)
-      if (before && !createGraph) before.dispose()
+      if (before && !createGraph) before.dispose(stack)
       pending.set(place, sum)
       made.push(sum)
     })
@@ -225,15 +226,15 @@ function walk(
       const result = results.get(node)
       if (result) deliver(result, own(dy))
       if (createGraph) step(node, dy)
-      else scope(() => step(node, dy))
+      else scopeAt(stack, () => step(node, dy))
       pending.delete(node)
-      if (!createGraph) dy.dispose()
+      if (!createGraph) dy.dispose(stack)
     }
     for (const [place, gradient] of pending) {
       if (isTensor(place) && (wanted ? wanted.has(place) : place.requiresGrad)) deliver(place, own(gradient))
     }
   } finally {
-    if (!createGraph) for (const gradient of pending.values()) gradient.dispose()
+    if (!createGraph) for (const gradient of pending.values()) gradient.dispose(stack)
   }
 }
 

@@ -20,7 +20,7 @@ import { trainLive } from './train.ts'
 
 const usage = `usage: npm start [-- options]
 
-  --steps N      training steps of each model (default ${1000})
+  --steps N      training steps of each model (default 450)
   --seed N       default 1
   --device NAME  cpu (default), reference, or auto
   --resume       go on with runs that were stopped
@@ -33,7 +33,7 @@ const prompt = 'Call me '
 const common = {
   batchSize: 16,
   contextLength: 64,
-  steps: 1000,
+  steps: 450,
   seed: 1,
   evaluateEvery: 250,
   evaluationBatches: 20,

@@ -9,7 +9,7 @@
  * Values are copied as they lie in typed arrays, which is little-endian on every platform with WebAssembly SIMD.
  */
 
-import { SluiceError, showShape } from '../tensor/errors.ts'
+import { SluiceError, showShape } from '../errors.ts'
 
 /** A tensor in host memory: `data` is row-major and holds the product of `shape` values of the named type. */
 export interface HostTensor {

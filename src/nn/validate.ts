@@ -75,12 +75,14 @@ export function checkRecord(
   }
 }
 
-/** The known name that takes the fewest edits to reach, if that is at most half of the name. */
+/** The known name that takes the fewest edits to reach, if they are at most two or half of the name. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined
-  let least = Math.max(2, name.length / 2) + 1
+  let least = Math.floor(Math.max(2, name.length / 2)) + 1
   for (const candidate of known) {
-    const distance = edits(name.toLowerCase(), candidate.toLowerCase())
+    const [typed, right] = [name.toLowerCase(), candidate.toLowerCase()]
+    // A name cut short is one slip, however much is missing.
+    const distance = right.startsWith(typed) ? 1 : edits(typed, right)
     if (distance < least) [best, least] = [candidate, distance]
   }
   return best

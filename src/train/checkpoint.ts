@@ -10,7 +10,7 @@
  */
 
 import { decodeSafetensors, encodeSafetensors, type HostTensor } from '../hub/safetensors.ts'
-import { SluiceError } from '../tensor/errors.ts'
+import { SluiceError } from '../errors.ts'
 
 /** What a run needs to go on exactly where it stopped. `config` and `generator` are any JSON values. */
 export interface Checkpoint {

@@ -5,7 +5,7 @@
  * -100 (the `ignoreIndex` of the loss) where nothing is asked.
  */
 
-import { SluiceError } from '../tensor/errors.ts'
+import { SluiceError } from '../errors.ts'
 import type { RandomSource, TokenBatch } from './text.ts'
 
 /** The target of a position at which nothing is asked. */

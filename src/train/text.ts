@@ -5,7 +5,7 @@
  * ids[s], ..., ids[s + T - 1] and row b of `targets` is the same one token later, ids[s + 1], ..., ids[s + T].
  */
 
-import { SluiceError } from '../tensor/errors.ts'
+import { SluiceError } from '../errors.ts'
 
 /** Where the data's randomness comes from. */
 export interface RandomSource {

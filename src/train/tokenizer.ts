@@ -4,7 +4,7 @@
  * Two of them, both lossless: one id per character of a known alphabet, or one id per byte of UTF-8.
  */
 
-import { SluiceError } from '../tensor/errors.ts'
+import { SluiceError } from '../errors.ts'
 
 /** What `toJSON` gives and `tokenizerFromJSON` takes. */
 export type TokenizerJSON = { readonly kind: 'character'; readonly characters: string } | { readonly kind: 'byte' }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeSafetensors, encodeSafetensors, type HostTensor } from '../../src/hub/safetensors.ts'
-import { SluiceError } from '../../src/tensor/errors.ts'
+import { SluiceError } from '../../src/errors.ts'
 
 const types = { float32: Float32Array, float64: Float64Array, int32: Int32Array }
 

@@ -120,7 +120,7 @@ describe('layers', () => {
   it('start with the deviation that is asked for', () => {
     manualSeed(12)
     const layer = new Linear(100, 100, { std: 0.3 })
-    const deviation = Math.sqrt(layer.weight.dataNow().reduce((sum: number, w: number) => sum + w * w, 0) / 10_000)
+    const deviation = Math.sqrt([...layer.weight.dataNow()].reduce((sum, w) => sum + w * w, 0) / 10_000)
     // The deviation of 10^4 normals is known to 1 / sqrt(2 x 10^4) = 0.7 %; five times that.
     expect(Math.abs(deviation / 0.3 - 1)).toBeLessThan(0.035)
     layer.dispose()

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { SluiceError } from '../../src/tensor/errors.ts'
+import { SluiceError } from '../../src/errors.ts'
 import { formatArray, type PrintOptions } from '../../src/tensor/print.ts'
 
 type Dtype = 'float32' | 'float64' | 'int32'

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { SluiceError } from '../../src/tensor/errors.ts'
+import { SluiceError } from '../../src/errors.ts'
 import { negativeLog, normalUpperQuantile } from '../../src/tensor/normal.ts'
 import { defaultGenerator, Generator, type GeneratorState, manualSeed, threefry2x32 } from '../../src/tensor/random.ts'
 

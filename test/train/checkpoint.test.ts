@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { decodeSafetensors, encodeSafetensors, type HostTensor } from '../../src/hub/safetensors.ts'
-import { SluiceError } from '../../src/tensor/errors.ts'
+import { SluiceError } from '../../src/errors.ts'
 import {
   type Checkpoint,
   type CheckpointFiles,

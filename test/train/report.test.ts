@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { SluiceError } from '../../src/tensor/errors.ts'
+import { SluiceError } from '../../src/errors.ts'
 import type { ReportData, ReportRun } from '../../src/train/report/data.ts'
 import {
   formatClock,

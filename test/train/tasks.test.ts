@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { SluiceError } from '../../src/tensor/errors.ts'
+import { SluiceError } from '../../src/errors.ts'
 import { Generator } from '../../src/tensor/random.ts'
 import {
   copy,

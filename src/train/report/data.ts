@@ -4,7 +4,7 @@
  * T time (positions read), H heads. Losses are means of -ln p, in `lossUnit`. Layers and heads are counted from 0,
  * as in the names of the weights.
  */
-import { SluiceError } from '../../tensor/errors.ts'
+import { SluiceError } from '../../errors.ts'
 
 export interface LossPoint {
   step: number

@@ -1,0 +1,119 @@
+/** Settings: defaults, shorthands, and messages that name what is wrong. */
+import { describe, expect, it } from 'vitest'
+import { SluiceError } from '../../src/index.ts'
+import { attentionConfig, Transformer, transformerConfig } from '../../src/nn/index.ts'
+
+/** Settings as they come from a file, where no type has been checked. */
+const parsed = (settings: object) => transformerConfig({ vocabularySize: 5, ...settings })
+
+describe('transformerConfig', () => {
+  it('fills in every default', () => {
+    expect(transformerConfig({ vocabularySize: 65 })).toEqual({
+      vocabularySize: 65,
+      width: 128,
+      layers: 4,
+      heads: 4,
+      keyValueHeads: 4,
+      headWidth: 32,
+      gate: { position: 'G1', grain: 'elementwise', shared: false, op: 'mul', act: 'sigmoid', input: 'x' },
+      gateStd: 0.905 / Math.sqrt(128),
+      sdpaPost: 'none',
+      queryKeyNorm: true,
+      zeroCentredNorm: false,
+      eps: 1e-6,
+      initStd: 0.02,
+      feedForwardWidth: 344,
+      feedForward: 'swiglu',
+      norm: 'pre',
+      clip: null,
+      position: 'rope',
+      rope: { base: 10000, dims: 32 },
+      contextLength: 256,
+      tied: true,
+      dropout: 0,
+    })
+  })
+
+  it('derives sizes from those that are given', () => {
+    const config = parsed({ width: 60, heads: 6, keyValueHeads: 2, feedForward: 'gelu', rope: { dims: 4 } })
+    expect(config).toMatchObject({ headWidth: 10, feedForwardWidth: 240, rope: { base: 10000, dims: 4 } })
+    expect(parsed({ width: 10, heads: 3, headWidth: 7 }).rope.dims).toBe(6)
+  })
+
+  it('takes its own result unchanged', () => {
+    const config = parsed({ gate: 'none', clip: 100, dropout: 0.1 })
+    expect(transformerConfig(config)).toEqual(config)
+    expect(parsed({ layers: undefined, gate: { act: undefined } })).toEqual(parsed({}))
+  })
+
+  it.each([
+    ['none', 'none'],
+    ['elementwise', { position: 'G1', grain: 'elementwise', shared: false, op: 'mul', act: 'sigmoid', input: 'x' }],
+    ['headwise', { position: 'G1', grain: 'headwise', shared: false, op: 'mul', act: 'sigmoid', input: 'x' }],
+    [
+      { position: 'G2', act: 'silu' },
+      { position: 'G2', grain: 'elementwise', shared: false, op: 'mul', act: 'silu', input: 'x' },
+    ],
+  ])('reads the gate %j', (gate, expected) => {
+    expect(parsed({ gate }).gate).toEqual(expected)
+  })
+
+  it.each<[object, RegExp]>([
+    [{ keyvalueheads: 2 }, /there is no setting 'keyvalueheads'; did you mean 'keyValueHeads'\?/],
+    [{ n_layer: 2 }, /there is no setting 'n_layer'; did you mean 'layers'\?/],
+    [{ learningRate: 2 }, /there is no setting 'learningRate'; there are width, heads, .*dropout/],
+    [{ gate: { pos: 'G1' } }, /there is no setting 'gate\.pos'; did you mean 'position'\?/],
+    [{ gate: { positoin: 'G1' } }, /there is no setting 'gate\.positoin'; did you mean 'position'\?/],
+    [{ rope: { theta: 1 } }, /there is no setting 'rope\.theta'/],
+    [{ layers: '4' }, /layers must be a positive integer, got "4"/],
+    [{ layers: 0 }, /layers must be a positive integer, got 0/],
+    [{ width: 12.5 }, /width must be a positive integer, got 12\.5/],
+    [{ dropout: 1 }, /dropout must be a probability in \[0, 1\), got 1/],
+    [{ tied: 'yes' }, /tied must be true or false, got "yes"/],
+    [{ clip: 0 }, /clip must be a number above 0, or null, got 0/],
+    [{ eps: null }, /eps must be a number above 0, got null/],
+    [{ norm: 'post' }, /norm must be one of 'pre', 'sandwich', got "post"/],
+    [{ gate: 'G1' }, /gate must be one of 'none', 'elementwise', 'headwise', or an object, got "G1"/],
+    [{ gate: { act: 'relu' } }, /gate\.act must be one of 'sigmoid', 'silu', 'identity', 'nsSigmoid', got "relu"/],
+    [{ rope: { dims: 3 } }, /rope\.dims must be an even integer from 0 up, got 3/],
+    [{ rope: { dims: 64 } }, /rope\.dims must be at most the head width 32, got 64/],
+    [{ heads: 3 }, /width 128 does not divide into 3 heads; change one, or set headWidth/],
+    [{ keyValueHeads: 3 }, /heads must be a multiple of keyValueHeads, got 4 and 3/],
+  ])('refuses %j', (settings, message) => {
+    expect(() => parsed(settings)).toThrow(SluiceError)
+    expect(() => parsed(settings)).toThrow(message)
+  })
+
+  it('refuses what is no object, and a missing vocabulary', () => {
+    expect(() => transformerConfig(JSON.parse('[]'))).toThrow(
+      /^transformerConfig: expected an object of settings, got \[\]/,
+    )
+    expect(() => transformerConfig(JSON.parse('{}'))).toThrow(/vocabularySize must be given/)
+    expect(() => new Transformer(JSON.parse('{"vocabularySize": 5, "heads": 3}'))).toThrow(
+      /does not divide into 3 heads/,
+    )
+  })
+})
+
+describe('attentionConfig', () => {
+  it('fills in defaults, and takes null for no rotary positions', () => {
+    expect(attentionConfig({ width: 8, heads: 2 })).toMatchObject({
+      keyValueHeads: 2,
+      headWidth: 4,
+      rope: { base: 10000, dims: 4 },
+      causal: true,
+      outputStd: 0.02,
+    })
+    expect(attentionConfig({ width: 8, heads: 2, rope: null, initStd: 0.1 })).toMatchObject({
+      rope: null,
+      outputStd: 0.1,
+    })
+  })
+
+  it('names what is missing or unknown', () => {
+    expect(() => attentionConfig(JSON.parse('{"width": 8}'))).toThrow(/^GatedAttention: heads must be given/)
+    expect(() => attentionConfig(JSON.parse('{"width": 8, "heads": 2, "casual": true}'))).toThrow(
+      /there is no setting 'casual'; did you mean 'causal'\?/,
+    )
+  })
+})
