@@ -48,7 +48,7 @@ interface Slot extends Size {
 }
 
 const SLOT_HEIGHT = 8
-const SWEEPS = 12
+const SWEEPS = 16
 
 /**
  * Places boxes and routes edges.
@@ -66,7 +66,7 @@ export function layered(
   const chains = edges.map(([from, to]) => chain(vertices[from], vertices[to]))
   const layers: Slot[][] = Array.from({ length: Math.max(0, ...columns) + 1 }, () => [])
   for (const s of new Set([...vertices, ...chains.flat()])) layers[s.column].push(s)
-  for (const layer of layers) layer.forEach((s, i) => (s.rank = i))
+  for (const layer of layers) setRanks(layer)
   orderLayers(layers)
   placeHeights(layers, gaps.y)
 
@@ -157,7 +157,7 @@ function orderLayers(layers: Slot[][]): void {
     for (const layer of forward ? layers : [...layers].reverse()) {
       const key = new Map(layer.map((s) => [s, mean((forward ? s.before : s.after).map((n) => n.rank)) ?? s.rank]))
       layer.sort((a, b) => key.get(a)! - key.get(b)! || a.rank - b.rank)
-      layer.forEach((s, i) => (s.rank = i))
+      setRanks(layer)
     }
     const now = crossings(layers)
     if (now < fewest) {
@@ -167,7 +167,13 @@ function orderLayers(layers: Slot[][]): void {
   }
   best.forEach((layer, column) => {
     layers[column] = layer
-    layer.forEach((s, i) => (s.rank = i))
+    setRanks(layer)
+  })
+}
+
+function setRanks(layer: readonly Slot[]): void {
+  layer.forEach((s, i) => {
+    s.rank = i
   })
 }
 
@@ -194,7 +200,7 @@ function placeHeights(layers: readonly (readonly Slot[])[], gap: number): void {
   for (const layer of layers) settle(layer, () => 0, gap)
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     const forward = sweep % 2 === 0
-    const last = sweep >= SWEEPS - 2
+    const last = sweep >= SWEEPS - 6
     for (const layer of forward ? layers : [...layers].reverse()) {
       const neighbours = (s: Slot) => (last ? [...s.before, ...s.after] : forward ? s.before : s.after)
       settle(layer, (s) => mean(neighbours(s).map((n) => n.y)) ?? s.y, gap)

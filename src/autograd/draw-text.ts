@@ -34,7 +34,7 @@ function dotText(text: string): string {
 }
 
 const dotLines = (lines: readonly string[]) =>
-  lines.length === 1 ? dotText(lines[0]) : lines.map((line) => `${dotText(line)}\\l`).join('')
+  lines.length === 1 ? ` ${dotText(lines[0])}` : ['', ...lines].map((line) => `${dotText(line)}\\l`).join('')
 
 export function toDot({ items, edges }: Drawing): string {
   const rows = items.map((item, i) => {
@@ -42,8 +42,8 @@ export function toDot({ items, edges }: Drawing): string {
       return `  n${i} [shape=ellipse, label="${item.name.replace(/[\\"]/g, '\\$&')}"]`
     }
     const head = dotText([titleOf(item), item.shape].filter(Boolean).join(' '))
-    const gradient = item.gradient ? ` | grad\\ ${dotLines(item.gradient)}` : ''
-    return `  n${i} [shape=record, label="{ ${head} | { value\\ ${dotLines(item.value)}${gradient} } }"]`
+    const gradient = item.gradient ? ` | grad${dotLines(item.gradient)}` : ''
+    return `  n${i} [shape=record, label="{ ${head} | { value${dotLines(item.value)}${gradient} } }"]`
   })
   const arrows = edges.map(([from, to]) => `  n${from} -> n${to}`)
   return `digraph {\n  rankdir=LR\n  node [fontname=monospace]\n${[...rows, ...arrows].join('\n')}\n}\n`
@@ -118,7 +118,7 @@ export function toSvg({ items, edges }: Drawing): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="Graph of ${items.length} tensors and operations" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="12">
 <defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0.5 L8 4 L0 7.5 z" fill="#7b8794"/></marker></defs>
 <rect width="${width}" height="${height}" rx="10" fill="#fbfcfd"/>
-<g fill="none" stroke="#7b8794" stroke-width="1.2" marker-end="url(#arrow)">
+<g fill="none" stroke="#7b8794" stroke-width="1.2">
 ${layout.routes.map(path).join('\n')}
 </g>
 ${drawn.join('\n')}

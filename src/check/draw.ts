@@ -7,6 +7,7 @@
  */
 import fc from 'fast-check'
 import { findDevice } from '../device/registry.ts'
+import { SluiceError } from '../errors.ts'
 import type { Draw, TensorDraw } from '../ops/record.ts'
 import { type Shape, sizeOf } from '../tensor/shape.ts'
 import { fromData, type Tensor } from '../tensor/tensor.ts'
@@ -44,28 +45,48 @@ const gridValues = memo((low: number, high: number, step: number, away: readonly
   return values.filter((x) => away.every((point) => Math.abs(x - point) >= DISTANCE)).sort(compareSimplicity)
 })
 
+/** A place in a list of that length. Shrinks to the first place that still fails, tried one after another. */
+class PlaceArbitrary extends fc.Arbitrary<number> {
+  readonly #length: number
+  constructor(length: number) {
+    super()
+    this.#length = length
+  }
+  override generate(random: fc.Random): fc.Value<number> {
+    return new fc.Value(random.nextInt(0, this.#length - 1), undefined)
+  }
+  override canShrinkWithoutContext(value: unknown): value is number {
+    return Number.isInteger(value) && (value as number) >= 0 && (value as number) < this.#length
+  }
+  override shrink(place: number): fc.Stream<fc.Value<number>> {
+    const smaller = Array.from({ length: place }, (_, i) => new fc.Value(i, undefined))
+    return fc.Stream.of(...smaller)
+  }
+}
+
+const placeArbitrary = memo((length: number): fc.Arbitrary<number> => new PlaceArbitrary(length))
+
+/** The grid that n values are taken from. Many distinct values need a range wider than was asked for. */
+function gridFor(n: number, { low = -2, high = 2, away = [], distinct = false }: TensorDraw): number[] {
+  if (!distinct) return gridValues(low, high, 1 / 8, away)
+  let grow = 0
+  while (gridValues(low - grow, high + grow, 1 / 16, away).length < n) grow++
+  return gridValues(low - grow, high + grow, 1 / 16, away)
+}
+
+/** n values of the grid, from one draw each, so that shrinking a shape keeps the values that are left. */
+function drawValues(draw: <T>(arbitrary: fc.Arbitrary<T>) => T, n: number, options: TensorDraw): number[] {
+  const grid = gridFor(n, options)
+  if (grid.length === 0 && n > 0) throw new SluiceError('draw', `no value fits ${JSON.stringify(options)}`)
+  if (!options.distinct) return Array.from({ length: n }, () => grid[draw(placeArbitrary(grid.length))])
+  const left = [...grid]
+  return Array.from({ length: n }, () => left.splice(draw(placeArbitrary(left.length)), 1)[0])
+}
+
 /** n values of the grid. */
-export const valuesArbitrary = memo((n: number, options: TensorDraw): fc.Arbitrary<number[]> => {
-  let { low = -2, high = 2 } = options
-  const { away = [], distinct = false } = options
-  if (!distinct) {
-    const grid = gridValues(low, high, 1 / 8, away)
-    return fc
-      .array(fc.nat({ max: grid.length - 1 }), { minLength: n, maxLength: n })
-      .map((places) => places.map((place) => grid[place]))
-  }
-  // A large tensor needs more distinct values than the range holds: the range grows.
-  while (gridValues(low, high, 1 / 16, away).length < n) {
-    low -= 1
-    high += 1
-  }
-  const grid = gridValues(low, high, 1 / 16, away)
-  const places = Array.from({ length: n }, (_, i) => fc.nat({ max: grid.length - 1 - i }))
-  return fc.tuple(...places).map((drawn) => {
-    const left = [...grid]
-    return drawn.map((place) => left.splice(place, 1)[0])
-  })
-})
+export function valuesArbitrary(n: number, options: TensorDraw): fc.Arbitrary<number[]> {
+  return fc.gen().map((g) => drawValues((arbitrary) => g(builderOf(arbitrary)), n, options))
+}
 
 export const shapeArbitrary = memo(
   ({ minRank = 0, maxRank = 3, maxSize = 4 }: ShapeOptions): fc.Arbitrary<number[]> =>
@@ -81,7 +102,6 @@ export const broadcastableArbitrary = memo((shape: Shape): fc.Arbitrary<number[]
 
 const integerArbitrary = memo((min: number, max: number) => fc.integer({ min, max }))
 const booleanArbitrary = fc.boolean()
-const indicesArbitrary = memo((n: number, max: number) => fc.array(fc.nat({ max }), { minLength: n, maxLength: n }))
 
 const builders = new Map<fc.Arbitrary<unknown>, () => fc.Arbitrary<unknown>>()
 
@@ -97,17 +117,23 @@ export function referenceTensor(values: ArrayLike<number>, shape: Shape): Tensor
   return fromData(values, shape, 'float64', findDevice('reference'))
 }
 
-/** A `Draw` whose every choice is a value of the generator `g`. */
-export function drawFrom(g: fc.GeneratorValue): Draw {
+/**
+ * A `Draw` whose every choice is a value of the generator `g`.
+ *
+ * @param largest of the sizes that `shape` gives: as the record asks unless given
+ */
+export function drawFrom(g: fc.GeneratorValue, largest = Number.POSITIVE_INFINITY): Draw {
   const draw = <T>(arbitrary: fc.Arbitrary<T>): T => g(builderOf(arbitrary))
   return {
     integer: (low, high) => draw(integerArbitrary(low, high)),
     boolean: () => draw(booleanArbitrary),
     pick: (options) => options[draw(integerArbitrary(0, options.length - 1))],
-    shape: (options = {}) => draw(shapeArbitrary(options)),
+    shape: (options = {}) => draw(shapeArbitrary({ ...options, maxSize: Math.min(options.maxSize ?? 4, largest) })),
     broadcastable: (shape) => draw(broadcastableArbitrary(shape)),
-    tensor: (shape, options = {}) => referenceTensor(draw(valuesArbitrary(sizeOf(shape), options)), shape),
-    indices: (shape, n) =>
-      fromData(draw(indicesArbitrary(sizeOf(shape), n - 1)), shape, 'int32', findDevice('reference')),
+    tensor: (shape, options = {}) => referenceTensor(drawValues(draw, sizeOf(shape), options), shape),
+    indices: (shape, n) => {
+      const values = Array.from({ length: sizeOf(shape) }, () => draw(placeArbitrary(n)))
+      return fromData(values, shape, 'int32', findDevice('reference'))
+    },
   }
 }

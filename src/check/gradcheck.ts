@@ -27,7 +27,7 @@ export interface GradcheckResult {
  * await gradcheck((x) => x.tanh().sum(), [randn([2, 3])])
  */
 export function gradcheck<Inputs extends Tensor[]>(
-  fn: (...inputs: Inputs) => unknown,
+  fn: (...inputs: NoInfer<Inputs>) => unknown,
   inputs: readonly [...Inputs],
   options: DifferenceOptions = {},
 ): Promise<GradcheckResult> {
@@ -46,7 +46,7 @@ export function gradcheck<Inputs extends Tensor[]>(
  * await gradgradcheck((x) => x.tanh().sum(), [randn([2, 3])])
  */
 export function gradgradcheck<Inputs extends Tensor[]>(
-  fn: (...inputs: Inputs) => unknown,
+  fn: (...inputs: NoInfer<Inputs>) => unknown,
   inputs: readonly [...Inputs],
   options: DifferenceOptions = {},
 ): Promise<GradcheckResult> {

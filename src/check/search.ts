@@ -17,6 +17,8 @@ export interface SearchOptions {
   seed?: number
   /** Of one sample, as a failure names it, to run that one alone. */
   path?: string
+  /** Largest size of an axis in the shapes drawn: 4 unless the record asks otherwise. */
+  maxSize?: number
 }
 
 /** A failing sample, as small as shrinking could make it. */
@@ -27,6 +29,8 @@ export interface Failure {
   readonly seed: number
   readonly path: string
   readonly shrinks: number
+  /** The limit on sizes it was found under, if there was one. */
+  readonly maxSize: number | undefined
 }
 
 export interface Outcome {
@@ -39,56 +43,67 @@ export interface Outcome {
 /** What a check says of one sample; null when it has nothing to say about it. */
 export type SampleCheck = (given: unknown[]) => Finding | null | Promise<Finding | null>
 
+/**
+ * Runs a check on samples of a record until one fails. A failure is then looked for again among smaller shapes, from one
+ * element up, since shrinking a large sample often loses the element that shows it.
+ */
 export async function search(record: OpRecord, check: SampleCheck, options: SearchOptions = {}): Promise<Outcome> {
+  const outcome = await searchOnce(record, check, options)
+  if (!outcome.failure || options.path || options.maxSize) return outcome
+  for (const maxSize of [1, 2]) {
+    const smaller = await searchOnce(record, check, { ...options, seed: outcome.failure.seed, maxSize })
+    if (smaller.failure) return { ...smaller, cases: outcome.cases }
+  }
+  return outcome
+}
+
+/** Of one sample: what the check found, or that it threw. */
+async function examine(check: SampleCheck, given: unknown[]): Promise<Finding | null> {
+  try {
+    const found = check(given)
+    return found instanceof Promise ? await found : found
+  } catch (error) {
+    return broken(`it threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`)
+  }
+}
+
+async function searchOnce(record: OpRecord, check: SampleCheck, options: SearchOptions): Promise<Outcome> {
+  const { numRuns = 200, seed, path, maxSize } = options
   let cases = 0
   let worst = nothingFound
-  let last: { message: string; call: string } | null = null
-  const property = fc.asyncProperty(fc.gen(), async (g) => {
-    const given = scope(() => record.samples(drawFrom(g)))
-    try {
-      let finding: Finding | null
-      try {
-        const found = check(given)
-        finding = found instanceof Promise ? await found : found
-      } catch (error) {
-        finding = broken(`it threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`)
-      }
-      if (!finding) return true
-      if (finding.message !== null) {
-        last = { message: finding.message, call: showCall(record.name, given) }
-        worst = finding
-        return false
-      }
+  let last: Pick<Failure, 'message' | 'call'> | null = null
+  // Drawn here, not in the property: replaying a path shrinks samples without running the property on them.
+  const samples = fc.gen().map((g) => scope(() => record.samples(drawFrom(g, maxSize))))
+  const property = fc.asyncProperty(samples, async (given) => {
+    const finding = await examine(check, given)
+    const call = finding?.message != null ? showCall(record.name, given) : ''
+    for (const t of tensorsAmong(given)) t.dispose()
+    if (!finding) return true
+    worst = finding.message === null ? worse(worst, finding) : finding
+    if (finding.message === null) {
       cases++
-      worst = worse(worst, finding)
       return true
-    } finally {
-      for (const t of tensorsAmong(given)) t.dispose()
     }
+    last = { message: finding.message, call }
+    return false
   })
-  const { numRuns = 200, seed, path } = options
-  const details = await fc.check(property, {
-    numRuns,
-    ...(seed === undefined ? {} : { seed }),
-    ...(path ? { path } : {}),
-  })
-  if (!details.failed) return { cases, worst, failure: null }
-  // Something outside the check, such as a faulty `samples`, leaves no finding.
-  const found = last ?? {
-    message: `the sample could not be drawn: ${String(details.errorInstance)}`,
-    call: record.name,
-  }
-  const failure = {
-    ...(found as { message: string; call: string }),
+  const known = { ...(seed === undefined ? {} : { seed }), ...(path ? { path } : {}) }
+  const details = await fc.check(property, { numRuns, ...known })
+  const found = last as Pick<Failure, 'message' | 'call'> | null
+  if (!found) return { cases, worst, failure: null }
+  const failure: Failure = {
+    ...found,
     seed: details.seed,
     path: details.counterexamplePath ?? '',
     shrinks: details.numShrinks,
+    maxSize,
   }
   return { cases: details.numRuns, worst, failure }
 }
 
 /** How a failure is told. */
-export function showFailure({ message, call, seed, path, shrinks }: Failure): string {
+export function showFailure({ message, call, seed, path, shrinks, maxSize }: Failure): string {
   const size = shrinks === 0 ? 'shown by' : `shrunk in ${shrinks} steps to`
-  return `${message}.\n  ${size}: ${call}\n  again with: { seed: ${seed}, path: '${path}' }\n`
+  const limit = maxSize ? `, maxSize: ${maxSize}` : ''
+  return `${message}.\n  ${size}: ${call}\n  again with: { seed: ${seed}, path: '${path}'${limit} }\n`
 }

@@ -30,17 +30,30 @@ export const check = {
     })
     const { checkAll, formatTable } = await import('../check/index.ts').catch((error: Error) => {
       if (!error.message.includes('fast-check')) throw error
-      throw new SluiceError('sluice check', 'this command draws its cases with fast-check; install it: npm install fast-check')
+      throw new SluiceError(
+        'sluice check',
+        'this command draws its cases with fast-check; install it: npm install fast-check',
+      )
     })
     const known = [...operations.keys()]
     const unknown = positionals.find((name) => !operations.has(name))
-    if (unknown) throw new SluiceError('sluice check', `there is no operation '${unknown}'; the nearest is ${nearest(unknown, known)}`)
-    if (!values.all && positionals.length === 0) throw new SluiceError('sluice check', 'name an operation, or give --all')
+    if (unknown)
+      throw new SluiceError(
+        'sluice check',
+        `there is no operation '${unknown}'; the nearest is ${nearest(unknown, known)}`,
+      )
+    if (!values.all && positionals.length === 0)
+      throw new SluiceError('sluice check', 'name an operation, or give --all')
     const devices = values.device ?? ['cpu']
     for (const name of devices) await device(name)
     const names = values.all ? known : positionals
     const rows = []
-    for await (const row of checkAll({ devices, names, numRuns: wholeNumber('runs', values.runs), seed: wholeNumber('seed', values.seed) })) {
+    for await (const row of checkAll({
+      devices,
+      names,
+      numRuns: wholeNumber('runs', values.runs),
+      seed: wholeNumber('seed', values.seed),
+    })) {
       rows.push(row)
       if (process.stderr.isTTY) process.stderr.write(`\r${row.op} on ${row.device}\x1b[K`)
     }

@@ -73,7 +73,12 @@ export const demo = {
   async run(given: string[]): Promise<void> {
     const { values } = parseArgs({
       args: given,
-      options: { steps: { type: 'string' }, seed: { type: 'string' }, device: { type: 'string' }, resume: { type: 'boolean' } },
+      options: {
+        steps: { type: 'string' },
+        seed: { type: 'string' },
+        device: { type: 'string' },
+        resume: { type: 'boolean' },
+      },
     })
     const began = performance.now()
     const chosen = await device(values.device ?? 'auto')
@@ -91,7 +96,11 @@ export const demo = {
         model: { ...model, gate: name === 'gated' ? 'elementwise' : 'none' },
       }
       const resume = values.resume === true && (await resumable(folder))
-      const result = await trainLive(name, { config, text, folder, resume, overwrite: true, device: chosen.name }, display)
+      const result = await trainLive(
+        name,
+        { config, text, folder, resume, overwrite: true, device: chosen.name },
+        display,
+      )
       if (result.step < config.steps) {
         console.log(`stopped after step ${result.step} of ${config.steps}; go on with: npm start -- --resume`)
         return
@@ -116,7 +125,9 @@ async function finish(results: { name: string; result: TrainResult; sample?: str
     })
     run.sample = data.tokenizer!.decode(ids)
     const loss = result.log.at(-1)!.heldOutLoss!
-    console.log(`  ${run.name.padEnd(8)} ${loss.toFixed(3)}   ${result.model.parameterCount.toLocaleString('en')} parameters, ${result.seconds.toFixed(0)} s`)
+    console.log(
+      `  ${run.name.padEnd(8)} ${loss.toFixed(3)}   ${result.model.parameterCount.toLocaleString('en')} parameters, ${result.seconds.toFixed(0)} s`,
+    )
   }
   console.log(`\nthe gated model goes on:\n\n${prompt}${results[0].sample}\n`)
   const report = await reportData('Moby Dick, gated beside ungated', results, {

@@ -28,7 +28,10 @@ async function main(given: string[]): Promise<void> {
   }
   if (!Object.hasOwn(commands, name)) {
     const known = Object.keys(commands)
-    throw new SluiceError('sluice', `there is no command '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`)
+    throw new SluiceError(
+      'sluice',
+      `there is no command '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
+    )
   }
   const command = await commands[name]()
   if (rest.includes('--help') || rest.includes('-h')) {

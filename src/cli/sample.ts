@@ -26,12 +26,22 @@ export const sample = {
     const { values, positionals } = parseArgs({
       args: given,
       allowPositionals: true,
-      options: { prompt: text, length: text, temperature: text, 'top-k': text, 'top-p': text, seed: text, device: text },
+      options: {
+        prompt: text,
+        length: text,
+        temperature: text,
+        'top-k': text,
+        'top-p': text,
+        seed: text,
+        device: text,
+      },
     })
-    if (positionals.length !== 1) throw new SluiceError('sluice sample', `expected the folder of one run, got ${positionals.length}`)
+    if (positionals.length !== 1)
+      throw new SluiceError('sluice sample', `expected the folder of one run, got ${positionals.length}`)
     const chosen = await device(values.device ?? 'auto')
     const { model, tokenizer } = await loadRun(positionals[0], chosen.name)
-    if (!tokenizer) throw new SluiceError('sluice sample', 'this run learned a generated task, which has no text to sample')
+    if (!tokenizer)
+      throw new SluiceError('sluice sample', 'this run learned a generated task, which has no text to sample')
     const prompt = values.prompt ?? '\n'
     process.stdout.write(prompt)
     await generate(model, tokenizer.encode(prompt), {

@@ -100,12 +100,26 @@ export const trainCommand = {
     const text = { type: 'string' } as const
     const { values } = parseArgs({
       args: given,
-      options: { data: text, task: text, config: text, name: text, steps: text, seed: text, device: text, resume: text, overwrite: { type: 'boolean' } },
+      options: {
+        data: text,
+        task: text,
+        config: text,
+        name: text,
+        steps: text,
+        seed: text,
+        device: text,
+        resume: text,
+        overwrite: { type: 'boolean' },
+      },
     })
     const chosen = await device(values.device ?? 'auto')
     const { overwrite, ...texts } = values
     const { options, folder } = await planned(texts)
-    const result = await trainLive(folder.split('/').pop()!, { ...options, overwrite, device: chosen.name }, new LiveDisplay())
+    const result = await trainLive(
+      folder.split('/').pop()!,
+      { ...options, overwrite, device: chosen.name },
+      new LiveDisplay(),
+    )
     const { model, config, step, log } = result
     if (step < config.steps) {
       console.log(`stopped after step ${step} of ${config.steps}; go on with: sluice train --resume ${folder}`)
@@ -116,7 +130,10 @@ export const trainCommand = {
     console.log(
       `${step} steps on ${chosen.name}: held-out loss ${held?.heldOutLoss?.toFixed(4)} nats a token, accuracy ${((held?.heldOutAccuracy ?? 0) * 100).toFixed(1)} %`,
     )
-    await writeFile(`${folder}/report.html`, renderReport(await reportData(config.name, [{ name: config.name, result }])))
+    await writeFile(
+      `${folder}/report.html`,
+      renderReport(await reportData(config.name, [{ name: config.name, result }])),
+    )
     console.log(`report: ${folder}/report.html`)
     model.dispose()
   },

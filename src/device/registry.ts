@@ -11,6 +11,9 @@ const makers = new Map<string, () => Promise<Device>>([
   ['gpujs', async () => new (await import('./gpujs/device.ts')).GpujsDevice()],
 ])
 
+/** Devices that are being readied, so that two who ask at once get the same one. */
+const pending = new Map<string, Promise<Device>>()
+
 let cpu: CpuDevice | undefined
 let reference: ReferenceDevice | undefined
 let defaultName = 'cpu'
@@ -58,7 +61,11 @@ export function registerDevice(name: string, make: () => Promise<Device>): void 
 export async function device(name: string = 'auto'): Promise<Device> {
   if (name === 'auto') return findDevice('cpu')
   const make = makers.get(name)
-  if (!ready.has(name) && make) ready.set(name, await make())
+  if (!ready.has(name) && make) {
+    let making = pending.get(name)
+    if (!making) pending.set(name, (making = make().finally(() => pending.delete(name))))
+    ready.set(name, await making)
+  }
   return findDevice(name)
 }
 

@@ -1,2 +1,3 @@
 /** Files that other programs read too. */
-export { decodeSafetensors, encodeSafetensors, type HostTensor, type SafetensorsContent } from './safetensors.ts'
+export type { HostTensor } from '../tensor/host.ts'
+export { decodeSafetensors, encodeSafetensors, type SafetensorsContent } from './safetensors.ts'

@@ -10,13 +10,7 @@
  */
 
 import { SluiceError, showShape } from '../errors.ts'
-
-/** A tensor in host memory: `data` is row-major and holds the product of `shape` values of the named type. */
-export interface HostTensor {
-  readonly dtype: 'float32' | 'float64' | 'int32'
-  readonly shape: readonly number[]
-  readonly data: Float32Array | Float64Array | Int32Array
-}
+import type { HostTensor } from '../tensor/host.ts'
 
 /** What a safetensors file holds. */
 export interface SafetensorsContent {

@@ -1,7 +1,8 @@
 /** Modules: layers and models with named parameters. */
+export type { HostTensor } from '../tensor/host.ts'
+
 import '../ops/methods.ts'
 
-export type { HostTensor } from '../optim/state.ts'
 export {
   type AttentionForwardOptions,
   type AttentionObservation,

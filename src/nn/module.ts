@@ -5,7 +5,7 @@
  * records, and are named by their path: `layers.0.attention.queryProjection.weight`. A tensor that appears twice counts
  * once, under its first name.
  */
-import { allToHost, assignAll, type HostTensor } from '../optim/state.ts'
+import { allToHost, assignAll, type HostTensor } from '../tensor/host.ts'
 import { isTensor, type Tensor } from '../tensor/tensor.ts'
 
 export abstract class Module {

@@ -5,9 +5,9 @@
 import { noGrad } from '../autograd/tape.ts'
 import { SluiceError } from '../errors.ts'
 import { zeros } from '../tensor/create.ts'
+import { allToHost, assignAll, type HostTensor } from '../tensor/host.ts'
 import { liveWith } from '../tensor/lifetime.ts'
 import { isTensor, scope, type Tensor } from '../tensor/tensor.ts'
-import { allToHost, assignAll, type HostTensor } from './state.ts'
 
 /** Parameters with settings of their own. */
 export interface ParameterGroup {

@@ -9,8 +9,9 @@
  * the new one is safe. One run writes to a folder at a time.
  */
 
-import { decodeSafetensors, encodeSafetensors, type HostTensor } from '../hub/safetensors.ts'
 import { SluiceError } from '../errors.ts'
+import { decodeSafetensors, encodeSafetensors } from '../hub/safetensors.ts'
+import type { HostTensor } from '../tensor/host.ts'
 
 /** What a run needs to go on exactly where it stopped. `config` and `generator` are any JSON values. */
 export interface Checkpoint {

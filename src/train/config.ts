@@ -69,7 +69,15 @@ export const defaultTrainConfig: TrainConfig = {
   contextLength: 64,
   steps: 1000,
   seed: 1,
-  optimizer: { name: 'adamw', learningRate: 3e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, momentum: 0.95 },
+  optimizer: {
+    name: 'adamw',
+    learningRate: 3e-3,
+    beta1: 0.9,
+    beta2: 0.95,
+    eps: 1e-8,
+    weightDecay: 0.1,
+    momentum: 0.95,
+  },
   schedule: { name: 'cosine', warmup: 50, floor: 0.1 },
   clip: 1,
   evaluateEvery: 250,
@@ -104,7 +112,10 @@ const wholes = new Set(['steps', 'seed', 'schedule.warmup'])
 export function trainConfig(given: unknown): TrainConfig {
   const config = merge('', defaultTrainConfig as unknown as Record<string, unknown>, given) as unknown as TrainConfig
   if (!/^[\w][\w.-]*$/.test(config.name)) {
-    throw new SluiceError('trainConfig', `name '${config.name}' names a folder: expected letters, digits, '.', '_', '-'`)
+    throw new SluiceError(
+      'trainConfig',
+      `name '${config.name}' names a folder: expected letters, digits, '.', '_', '-'`,
+    )
   }
   if (config.data.text !== undefined && config.data.task !== undefined) {
     throw new SluiceError('trainConfig', 'data has both a text and a task; give one of them')
@@ -115,7 +126,10 @@ export function trainConfig(given: unknown): TrainConfig {
 function merge(path: string, defaults: Record<string, unknown>, given: unknown): Record<string, unknown> {
   if (given === undefined) return structuredClone(defaults)
   if (given === null || typeof given !== 'object' || Array.isArray(given)) {
-    throw new SluiceError('trainConfig', `${path || 'the configuration'} must be an object, got ${JSON.stringify(given)}`)
+    throw new SluiceError(
+      'trainConfig',
+      `${path || 'the configuration'} must be an object, got ${JSON.stringify(given)}`,
+    )
   }
   const result: Record<string, unknown> = structuredClone(defaults)
   for (const [key, value] of Object.entries(given)) {
@@ -159,7 +173,9 @@ function edits(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1].toLowerCase() === b[j - 1].toLowerCase() ? 0 : 1)))
+      next.push(
+        Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1].toLowerCase() === b[j - 1].toLowerCase() ? 0 : 1)),
+      )
     }
     row = next
   }

@@ -73,7 +73,10 @@ function taskData(config: TrainConfig, name: string, generator: Generator): RunD
   const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined
   if (!task) {
     const known = Object.keys(tasks)
-    throw new SluiceError('train', `there is no task '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`)
+    throw new SluiceError(
+      'train',
+      `there is no task '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
+    )
   }
   const options = { batchSize: config.batchSize, ...config.data.taskOptions }
   const held = new Generator(streamSeed(config.seed, 2))

@@ -33,7 +33,11 @@ export interface GenerateOptions {
  * @example
  * const ids = await generate(model, tokenizer.encode('Call me'), { length: 200, temperature: 0.8 })
  */
-export async function generate(model: Transformer, prompt: ArrayLike<number>, options: GenerateOptions = {}): Promise<Int32Array> {
+export async function generate(
+  model: Transformer,
+  prompt: ArrayLike<number>,
+  options: GenerateOptions = {},
+): Promise<Int32Array> {
   const { length = 100, temperature = 1, topK, topP = 1, generator = new Generator(0), onToken } = options
   if (prompt.length === 0) throw new SluiceError('generate', 'the prompt is empty; give at least one token')
   if (!(temperature >= 0)) throw new SluiceError('generate', `temperature must be from 0, got ${temperature}`)
@@ -53,7 +57,10 @@ export async function generate(model: Transformer, prompt: ArrayLike<number>, op
     }
     const last = scope(() =>
       noGrad(() => {
-        const logits = model.forward(tensor(new Int32Array(pending), { shape: [1, pending.length], device: model.device }), { cache })
+        const logits = model.forward(
+          tensor(new Int32Array(pending), { shape: [1, pending.length], device: model.device }),
+          { cache },
+        )
         return logits.slice([null, [-1, pending.length]])
       }),
     )

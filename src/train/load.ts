@@ -1,6 +1,6 @@
 /** A trained model from the folder of its run. */
-import type { HostTensor } from '../hub/safetensors.ts'
 import type { Transformer } from '../nn/index.ts'
+import type { HostTensor } from '../tensor/host.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import type { TrainConfig } from './config.ts'
 import { checkpointFolder } from './run.ts'
@@ -23,12 +23,19 @@ export interface LoadedRun {
  * const { model, tokenizer } = await loadRun('runs/moby-dick')
  */
 export async function loadRun(folderOrFile: string, device?: string): Promise<LoadedRun> {
-  const path = folderOrFile.endsWith('.safetensors') ? folderOrFile : checkpointFolder(folderOrFile.replace(/[\\/]+$/, ''))
+  const path = folderOrFile.endsWith('.safetensors')
+    ? folderOrFile
+    : checkpointFolder(folderOrFile.replace(/[\\/]+$/, ''))
   const { config, tensors, step } = await readCheckpoint(path)
   const saved = config as SavedConfig
   const model = buildModel(saved.train, saved.vocabularySize, saved.contextLength, device)
   const weights = new Map<string, HostTensor>()
   for (const [name, t] of tensors) if (name.startsWith('model.')) weights.set(name.slice('model.'.length), t)
   await model.loadStateDict(weights)
-  return { model, tokenizer: saved.tokenizer ? tokenizerFromJSON(saved.tokenizer) : undefined, config: saved.train, step }
+  return {
+    model,
+    tokenizer: saved.tokenizer ? tokenizerFromJSON(saved.tokenizer) : undefined,
+    config: saved.train,
+    step,
+  }
 }

@@ -5,10 +5,10 @@
  * streams and the step. So a run that was stopped and resumed ends with the bits of one that never stopped.
  */
 import { SluiceError } from '../errors.ts'
-import type { HostTensor } from '../hub/safetensors.ts'
 import { Transformer, transformerConfig } from '../nn/index.ts'
 import { clipGradNorm, type Optimizer } from '../optim/index.ts'
 import { tensor } from '../tensor/create.ts'
+import type { HostTensor } from '../tensor/host.ts'
 import { defaultGenerator, type GeneratorState, manualSeed } from '../tensor/random.ts'
 import { scope, type Tensor } from '../tensor/tensor.ts'
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
@@ -75,7 +75,12 @@ interface SavedGenerators {
 }
 
 /** A model as a checkpoint or a configuration describes it. */
-export function buildModel(config: TrainConfig, vocabularySize: number, contextLength: number, device?: string): Transformer {
+export function buildModel(
+  config: TrainConfig,
+  vocabularySize: number,
+  contextLength: number,
+  device?: string,
+): Transformer {
   return new Transformer(transformerConfig({ ...config.model, vocabularySize, contextLength }), { device })
 }
 
@@ -101,7 +106,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 
 function resumePath({ resume, folder }: TrainOptions): string {
   if (typeof resume === 'string') return resume
-  if (folder === undefined) throw new SluiceError('train', 'resume needs the folder of the run, or the path of a checkpoint')
+  if (folder === undefined)
+    throw new SluiceError('train', 'resume needs the folder of the run, or the path of a checkpoint')
   return checkpointFolder(folder)
 }
 
@@ -137,7 +143,17 @@ async function open(options: TrainOptions, saved: Checkpoint | undefined): Promi
   const log = saved && options.folder !== undefined ? await readLog(options.folder, first) : []
   const files = options.folder === undefined ? undefined : new RunLog(options.folder)
   await files?.start(log)
-  return { config, data, model, optimizer, named: model.namedParameters(), log, files, first, seconds: before?.seconds ?? 0 }
+  return {
+    config,
+    data,
+    model,
+    optimizer,
+    named: model.namedParameters(),
+    log,
+    files,
+    first,
+    seconds: before?.seconds ?? 0,
+  }
 }
 
 /** A resumed run keeps its configuration; only how far it goes may change. */
@@ -201,7 +217,16 @@ async function loop(options: TrainOptions, session: Session): Promise<TrainResul
     await new Promise<void>((resolve) => setTimeout(resolve, 0))
   }
   await files?.flush()
-  return { model, config, data, log, step, seconds, tokensPerSecond: sessionSeconds > 0 ? tokens / sessionSeconds : 0, checkpoint }
+  return {
+    model,
+    config,
+    data,
+    log,
+    step,
+    seconds,
+    tokensPerSecond: sessionSeconds > 0 ? tokens / sessionSeconds : 0,
+    checkpoint,
+  }
 }
 
 async function forwardBackward(
@@ -213,7 +238,10 @@ async function forwardBackward(
   const parameters = [...named.values()]
   const [lossTensor, normTensor] = scope(() => {
     const shape = { shape: [B, T], device: model.device }
-    const loss = model.loss(tensor(inputs, shape), tensor(targets, shape), { ignoreIndex: data.ignoreIndex, training: true })
+    const loss = model.loss(tensor(inputs, shape), tensor(targets, shape), {
+      ignoreIndex: data.ignoreIndex,
+      training: true,
+    })
     loss.backward()
     return [loss.detach(), clipGradNorm(parameters, config.clip ?? Number.POSITIVE_INFINITY)] as const
   })
@@ -237,7 +265,8 @@ async function firstFault(named: ReadonlyMap<string, Tensor>): Promise<string> {
   for (const what of ['value', 'gradient'] as const) {
     for (const [name, parameter] of named) {
       const t = what === 'value' ? parameter : parameter.grad
-      if (t && (await t.data()).some((x) => !Number.isFinite(x))) return `the ${what} of ${name} is the first that is not finite`
+      if (t && (await t.data()).some((x) => !Number.isFinite(x)))
+        return `the ${what} of ${name} is the first that is not finite`
     }
   }
   return 'every parameter and gradient is finite, so it arose in the loss itself'

@@ -24,6 +24,8 @@ export interface KernelCase {
 }
 
 const integers = (min: number, max: number) => fc.integer({ min, max })
+/** Mostly small; now and then large enough for whole vectors and blocks with a rest. */
+const sizes = () => fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 1, max: 5 }) }, fc.integer({ min: 6, max: 40 }))
 const eighths = (n: number, min: number, max: number) =>
   fc
     .array(fc.integer({ min: 8 * min, max: 8 * max }), { minLength: n, maxLength: n })
@@ -31,7 +33,7 @@ const eighths = (n: number, min: number, max: number) =>
 const indexLists = (n: number, below: number) =>
   fc.array(fc.nat({ max: below - 1 }), { minLength: n, maxLength: n }).map((list) => Int32Array.from(list))
 
-const size = (g: fc.GeneratorValue) => g(integers, 1, 5)
+const size = (g: fc.GeneratorValue) => g(sizes)
 const values = (g: fc.GeneratorValue, n: number, min = -2, max = 2) => g(eighths, n, min, max)
 
 /** [Z, n, X], the layout of everything that works along one axis. */
@@ -110,12 +112,13 @@ const cells: Record<string, Draw> = {
   },
   matmul: matmulLaunch,
   stridedCopy: (g) => {
-    const sizes = Array.from({ length: 6 }, () => g(integers, 1, 3))
+    const extents = Array.from({ length: 6 }, () => g(integers, 1, 3))
+    extents[5] = size(g)
     const strides = Array.from({ length: 6 }, () => g(integers, -3, 3))
     const reach = (sign: number) =>
-      strides.reduce((sum, s, i) => sum + (Math.sign(s) === sign ? Math.abs(s) * (sizes[i] - 1) : 0), 0)
+      strides.reduce((sum, s, i) => sum + (Math.sign(s) === sign ? Math.abs(s) * (extents[i] - 1) : 0), 0)
     const offset = reach(-1)
-    const [n0, n1, n2, n3, Y, X] = sizes
+    const [n0, n1, n2, n3, Y, X] = extents
     const x = values(g, offset + reach(1) + 1)
     return { grid: [X, Y, n0 * n1 * n2 * n3], parameters: [x, offset, n1, n2, n3, ...strides] }
   },
@@ -152,6 +155,28 @@ const cells: Record<string, Draw> = {
     const { Z, n, X } = axis(g)
     return { grid: [X, n, Z], parameters: [values(g, Z * n * X), n, X, g(integers, 0, 1)] }
   },
+  rmsScale: (g) => {
+    const [N, C] = [size(g), size(g)]
+    return { grid: [N, 1, 1], parameters: [values(g, N * C), C, g(integers, 1, 8) / 8] }
+  },
+  rmsNormCell: (g) => {
+    const [N, C] = [size(g), size(g)]
+    return { grid: [C, N, 1], parameters: [values(g, N * C), values(g, N), values(g, C), C, g(integers, 0, 1)] }
+  },
+  rmsNormDot: (g) => {
+    const [N, C] = [size(g), size(g)]
+    const arrays = [values(g, N * C, 0), values(g, N * C, 0), values(g, C, 0)]
+    return { grid: [N, 1, 1], parameters: [...arrays, C, g(integers, 0, 1)] }
+  },
+  rmsNormInputGradient: (g) => {
+    const [N, C] = [size(g), size(g)]
+    const arrays = [values(g, N * C), values(g, N * C), values(g, C), values(g, N), values(g, N)]
+    return { grid: [C, N, 1], parameters: [...arrays, C, g(integers, 0, 1)] }
+  },
+  rmsNormWeightTerm: (g) => {
+    const [N, C] = [size(g), size(g)]
+    return { grid: [C, N, 1], parameters: [values(g, N * C), values(g, N * C), values(g, N), C] }
+  },
   rope: (g) => {
     const [B, T, H, half] = [g(integers, 1, 2), size(g), g(integers, 1, 3), g(integers, 1, 2)]
     const D = 2 * half + g(integers, 0, 2)
@@ -179,11 +204,13 @@ const cells: Record<string, Draw> = {
 }
 
 /**
- * Kernels with an exponential or a logarithm. Arguments are at most 8, with an error of 8 2^-24 that the exponential makes
- * a relative one; at most 6 terms of at most e^8 are added and divided: 16 roundings, 1e-6, and as much again for libm.
+ * Kernels with an exponential, a logarithm or a quotient. Arguments are at most 8, with an error of 8 2^-24 that the
+ * exponential makes a relative one; at most 40 terms of one sign are added: 50 roundings, 3e-6, and as much again for libm.
  */
-const TRANSCENDENTAL = 2e-6
-const transcendental = new Set([
+const INEXACT = 6e-6
+const inexact = new Set([
+  'rmsScale',
+  'rmsNormDot',
   'sumExpAxis',
   'logSumShift',
   'softmaxSum',
@@ -216,12 +243,17 @@ const mapLaunch =
 
 const isKernel = (value: unknown): value is Kernel => typeof value === 'object' && value !== null && 'kind' in value
 
+/** Fails the kernel's own tests, not the others. */
+const missing =
+  (file: string, name: string): Draw =>
+  () => {
+    throw new Error(`kernels/${file} has a kernel ${name} of which test/device/launches.ts draws no launches; add it`)
+  }
+
 function caseOf(file: string, kernel: Kernel): KernelCase {
   if (kernel.kind === 'map') return { file, kernel, bound: MAP, draw: mapLaunch(kernel) }
-  const draw = cells[kernel.name]
-  if (!draw)
-    throw new Error(`kernels/${file} has a kernel ${kernel.name} of which test/device/launches.ts draws no launches`)
-  return { file, kernel, bound: transcendental.has(kernel.name) ? TRANSCENDENTAL : 0, draw }
+  const draw = cells[kernel.name] ?? missing(file, kernel.name)
+  return { file, kernel, bound: inexact.has(kernel.name) ? INEXACT : 0, draw }
 }
 
 /** Every exported kernel of every module in `kernels/`. */

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeSafetensors, encodeSafetensors, type HostTensor } from '../../src/hub/safetensors.ts'
 import { SluiceError } from '../../src/errors.ts'
+import { decodeSafetensors, encodeSafetensors } from '../../src/hub/safetensors.ts'
+import type { HostTensor } from '../../src/tensor/host.ts'
 
 const types = { float32: Float32Array, float64: Float64Array, int32: Int32Array }
 

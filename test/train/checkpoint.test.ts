@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { decodeSafetensors, encodeSafetensors, type HostTensor } from '../../src/hub/safetensors.ts'
 import { SluiceError } from '../../src/errors.ts'
+import { decodeSafetensors, encodeSafetensors } from '../../src/hub/safetensors.ts'
+import type { HostTensor } from '../../src/tensor/host.ts'
 import {
   type Checkpoint,
   type CheckpointFiles,

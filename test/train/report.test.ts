@@ -181,6 +181,23 @@ function headMaps(html: string): string[][][] {
 }
 
 describe('renderReport', () => {
+  // A regression: axis ends such as 1.7000000000000002 lay inside their own ticks, which ECharts refuses.
+  it('draws losses in any range', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 1e-3, max: 20, noNaN: true }),
+        fc.double({ min: 1e-4, max: 5, noNaN: true }),
+        (end, fall) => {
+          const steps = Array.from({ length: 40 }, (_, index) => index)
+          const trainLoss = steps.map((step) => ({ step, loss: end + fall * Math.exp(-step / 8) }))
+          const single = run('gated', { trainLoss, heldOutLoss: [{ step: 39, loss: end }], finalHeldOutLoss: end })
+          expect(renderReport(report({ runs: [single] }))).toContain('</html>')
+        },
+      ),
+      { numRuns: 200, examples: [[1.7, 0.33]] },
+    )
+  })
+
   it('is well-formed, stands alone and gives the same bytes for the same data', () => {
     const data = report({ text: { name: 'Moby-Dick', characters: 1_215_236, vocabularySize: 82 } })
     const copy = structuredClone(data)

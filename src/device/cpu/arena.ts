@@ -48,11 +48,9 @@ export class Arena {
     const have = this.memory.buffer.byteLength
     // Grow by half at least, so that growing stays rare; near the end of the address space, by what is needed.
     const wanted = Math.min(MAXIMUM_BYTES, Math.max(end, have + have / 2))
-    for (const target of [wanted, end]) {
-      const pages = Math.ceil((target - have) / PAGE)
-      if (target > MAXIMUM_BYTES) break
+    for (const target of end > MAXIMUM_BYTES ? [] : [wanted, end]) {
       try {
-        this.memory.grow(pages)
+        this.memory.grow(Math.ceil((target - have) / PAGE))
         return
       } catch {
         // A failed grow leaves the memory as it was; the smaller target is tried next.

@@ -2,12 +2,12 @@
  * The tuned kernels of the cpu device, each under the plain kernel whose launches it takes over. A property test holds
  * every pair together (`test/device/tuned.test.ts`).
  */
-import { scatterAdd } from '../../../kernels/indexing.ts'
+import { embeddingGradient, scatterAdd } from '../../../kernels/indexing.ts'
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
 import { solveUnitLowerRow } from '../../../kernels/linear.ts'
 import { matmul } from '../../../kernels/matmul.ts'
 import { concatPair, padAxis, stridedCopy } from '../../../kernels/movement.ts'
-import { sumAxis } from '../../../kernels/reduce.ts'
+import { cumsumAxis, sumAxis } from '../../../kernels/reduce.ts'
 import { createMatmul } from '../../../kernels/tuned/wasm/matmul.ts'
 import type { Arena } from './arena.ts'
 import type { CpuBuffer } from './cpu.ts'
@@ -22,7 +22,9 @@ export function tunedKernels(arena: Arena): Map<Kernel, TunedKernel> {
     [padAxis, tunedPadAxis],
     [concatPair, tunedConcatPair],
     [sumAxis, tunedSumAxis],
+    [cumsumAxis, tunedCumsumAxis],
     [scatterAdd, tunedScatterAdd],
+    [embeddingGradient, tunedEmbeddingGradient],
     [solveUnitLowerRow, tunedSolveUnitLowerRow],
   ])
 }
@@ -33,9 +35,11 @@ function tunedMatmul(arena: Arena): TunedKernel {
   let scratchBytes = 0
   const scratch = (bytes: number): number => {
     if (bytes > scratchBytes) {
+      // Taken before the old one is given back: when memory runs out, the old one is still ours.
+      const offset = arena.take(bytes)
       if (scratchBytes > 0) arena.give(scratchOffset, scratchBytes)
+      scratchOffset = offset
       scratchBytes = bytes
-      scratchOffset = arena.take(bytes)
     }
     return scratchOffset
   }
@@ -68,6 +72,37 @@ const tunedScatterAdd: TunedKernel = (output, [inner, n, outer], parameters) => 
       for (let i = 0; i < inner; i++) {
         const from = (z * m + j) * inner + i
         out[(z * n + indices[from]) * inner + i] += source[from]
+      }
+    }
+  }
+}
+
+/** Adds row by row, where the plain kernel looks through all positions for every cell. */
+const tunedEmbeddingGradient: TunedKernel = (output, [C], parameters) => {
+  const [dy, indices] = (parameters as CpuBuffer[]).slice(0, 2).map((buffer) => buffer.values)
+  const m = parameters[2] as number
+  const out = output.values
+  out.fill(0)
+  for (let j = 0; j < m; j++) {
+    const row = indices[j] * C
+    const from = j * C
+    for (let i = 0; i < C; i++) out[row + i] += dy[from + i]
+  }
+}
+
+/** One pass along the axis, with a float64 sum a column; the plain kernel starts again for every cell. */
+const tunedCumsumAxis: TunedKernel = (output, [inner, n, outer], parameters) => {
+  const x = (parameters[0] as CpuBuffer).values
+  const reverse = parameters[3] === 1
+  const out = output.values
+  const sums = new Float64Array(inner)
+  for (let z = 0; z < outer; z++) {
+    sums.fill(0)
+    for (let step = 0; step < n; step++) {
+      const row = (z * n + (reverse ? n - 1 - step : step)) * inner
+      for (let i = 0; i < inner; i++) {
+        sums[i] += x[row + i]
+        out[row + i] = sums[i]
       }
     }
   }

@@ -4,7 +4,7 @@
  * gpu.js is pinned to 2.24.1. `WebGPUKernel` and the methods used of it are exported but undocumented;
  * `test/device/kernels.test.ts` holds them to what is written here.
  */
-import { GPU, type IGPUKernelSettings, WebGPUKernel } from 'gpu.js'
+import { GPU, type IGPUKernelSettings, type WebAssemblyKernel, WebGPUKernel } from 'gpu.js'
 import { type Grid, type Kernel, mapCellSource, type ParameterType } from '../../../kernels/kernel.ts'
 import { SluiceError } from '../../errors.ts'
 import type { TypedArray } from '../device.ts'
@@ -41,6 +41,9 @@ export type GpujsMode = 'webasm' | 'cpu'
 export type GpujsKernel = (output: TypedArray, grid: Grid, parameters: readonly (TypedArray | number)[]) => void
 
 const argumentTypes = { array: 'Array', integer: 'Integer', float: 'Float' } as const
+
+/** Sizes of arguments and grid for which a kernel's WebAssembly is kept: each new one takes about a millisecond. */
+const MODULES = 32
 
 const settings = {
   dynamicOutput: true,
@@ -89,6 +92,7 @@ export function buildKernel(kernel: Kernel, mode: GpujsMode = 'webasm'): GpujsKe
     // Its types name functions only, but text is taken too and is what it makes of them.
     functions: functions as unknown as NonNullable<IGPUKernelSettings['functions']>,
   })
+  if (mode === 'webasm') (run.kernel as WebAssemblyKernel).moduleCacheLimit = MODULES
   return (output, grid, given) => {
     run.setOutput([...grid])
     const rows = run(...given.map(argument)) as Float32Array[][]

@@ -94,7 +94,12 @@ function usualRange(series: LossSeries[]): [number, number] {
   const bottom = shown.reduce((least, loss) => Math.min(least, loss), Infinity)
   const top = shown.reduce((most, loss) => Math.max(most, loss), -Infinity)
   const tick = niceTick((top - bottom) / 5)
-  return [Math.floor(bottom / tick) * tick, Math.ceil(top / tick) * tick]
+  return [multiple(Math.floor(bottom / tick), tick), multiple(Math.ceil(top / tick), tick)]
+}
+
+/** n ticks, without the last digits that the product adds: the axis' own ticks must not lie outside its range. */
+function multiple(n: number, tick: number): number {
+  return Number((n * tick).toPrecision(12))
 }
 
 function between(loss: number, low: number, high: number): boolean {

@@ -1,11 +1,15 @@
 /** Named tensors to and from host memory: what models and optimizers save, and how strictly they load. */
 import type { TypedArray } from '../device/device.ts'
 import { SluiceError, showShape } from '../errors.ts'
-import type { HostTensor } from '../hub/safetensors.ts'
-import { sameShape } from '../tensor/shape.ts'
-import { fromData, type Tensor } from '../tensor/tensor.ts'
+import { sameShape } from './shape.ts'
+import { fromData, type Tensor } from './tensor.ts'
 
-export type { HostTensor } from '../hub/safetensors.ts'
+/** A tensor in host memory: `data` is row-major and holds the product of `shape` values of the named type. */
+export interface HostTensor {
+  readonly dtype: 'float32' | 'float64' | 'int32'
+  readonly shape: readonly number[]
+  readonly data: Float32Array | Float64Array | Int32Array
+}
 
 /** A copy in host memory. */
 export async function toHost(t: Tensor): Promise<HostTensor> {

@@ -1,0 +1,4 @@
+/** Gradients of the remaining operations: first and second order, linearity, the adjoint of broadcasting. */
+import { gradientSuite } from './suites.ts'
+
+gradientSuite('other')
