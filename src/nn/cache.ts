@@ -1,5 +1,5 @@
 /** What attention remembers between steps of generation. */
-import { concat } from '../ops/movement.ts'
+import { concat } from '../ops/parts.ts'
 import { zeros } from '../tensor/create.ts'
 import { liveWith } from '../tensor/lifetime.ts'
 import type { Tensor } from '../tensor/tensor.ts'

@@ -6,19 +6,15 @@
  * B batch, T queries, S keys, H heads, KV key-value heads, G = H / KV queries a key-value head, D head width.
  */
 import { SluiceError, showShape } from '../errors.ts'
-import { tensor } from '../tensor/create.ts'
-import { sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { add, mul } from './elementwise.ts'
 import { sigmoid, silu } from './functions.ts'
 import { matmul } from './matmul.ts'
 import { permute, reshape, unsqueeze } from './movement.ts'
-import { needRank, needTensor } from './operands.ts'
+import { example, needRank, needTensor } from './operands.ts'
 import { type BadInput, type Draw, defineOp, type Operation, type Tolerance } from './record.ts'
 import { mean } from './reduce.ts'
 import { softmax } from './softmax.ts'
-
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 
 export type GateActivation = 'sigmoid' | 'silu' | 'identity' | 'nsSigmoid'
 

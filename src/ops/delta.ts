@@ -11,14 +11,14 @@
  * system, solved by forward substitution, never by powers of A, which lose everything when keys repeat.
  */
 import { SluiceError, showShape } from '../errors.ts'
-import { full, tensor } from '../tensor/create.ts'
-import { sizeOf } from '../tensor/shape.ts'
+import { full } from '../tensor/create.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { add, mul, sub } from './elementwise.ts'
 import { exp } from './functions.ts'
 import { matmul, solveUnitLower } from './matmul.ts'
-import { concat, pad, permute, reshape, slice, tril, unsqueeze } from './movement.ts'
-import { needRank, needShape } from './operands.ts'
+import { permute, reshape, unsqueeze } from './movement.ts'
+import { example, needRank, needShape } from './operands.ts'
+import { concat, pad, slice, tril } from './parts.ts'
 import { type BadInput, type Draw, defineOp, type Operation, type Tolerance } from './record.ts'
 import { cumsum } from './reduce.ts'
 
@@ -102,8 +102,6 @@ function chunked({ q, k, v, g, beta, state }: Rows, C: number): DeltaRuleResult 
   }
   return { out: slice(concat(outputs, 2), [null, null, [0, T]]), state }
 }
-
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 
 const tolerance: Tolerance = {
   absolute: 5e-5,

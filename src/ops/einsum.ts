@@ -5,13 +5,12 @@
  * needed are its batch, letters in both and needed no more are summed by it, the others are its rows and columns.
  */
 import { SluiceError, showShape } from '../errors.ts'
-import { eye, tensor } from '../tensor/create.ts'
-import { sizeOf } from '../tensor/shape.ts'
+import { eye } from '../tensor/create.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { mul } from './elementwise.ts'
 import { matmul } from './matmul.ts'
 import { expand, permute, reshape } from './movement.ts'
-import { needTensor } from './operands.ts'
+import { example, needTensor } from './operands.ts'
 import { type Draw, defineOp, type Operation } from './record.ts'
 import { sum } from './reduce.ts'
 
@@ -20,8 +19,6 @@ interface Lettered {
   t: Tensor
   letters: string[]
 }
-
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 
 /** Stands for the axis at `place` from the end of an ellipsis. */
 const ellipsisLetter = (place: number): string => `.${place}`

@@ -3,7 +3,7 @@ import * as kernels from '../../kernels/elementwise.ts'
 import type { MapKernel } from '../../kernels/kernel.ts'
 import { tensor } from '../tensor/create.ts'
 import { launchMap } from '../tensor/launch.ts'
-import { broadcastShapes } from '../tensor/shape.ts'
+import { broadcastShapes, sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type Binary, binary, broadcastError, spread } from './families.ts'
 import { toTensors } from './operands.ts'
@@ -28,14 +28,15 @@ export const div: Binary = binary('div', {
   vjp: (dy, y, _a, b) => [() => div(dy, b), () => mul(mul(dy, div(y, b)), -1)],
 })
 
-/** Operands whose values never tie: drawn as one tensor of distinct values and taken apart. */
+/** Operands that broadcast and whose values never tie: drawn as one list of distinct values and taken apart. */
 function untied(draw: Draw): [Tensor, Tensor] {
-  const shape = draw.shape()
-  const both = draw.tensor([2, ...shape], { distinct: true })
-  const values = both.dataNow()
-  const half = values.length / 2
-  const part = (i: number) => tensor(values.slice(i * half, (i + 1) * half), { shape, device: 'reference' })
-  return [part(0), part(1)]
+  const a = draw.shape()
+  const b = draw.broadcastable(a)
+  const values = draw.tensor([sizeOf(a) + sizeOf(b)], { distinct: true }).dataNow()
+  return [
+    tensor(values.slice(0, sizeOf(a)), { shape: a, device: 'reference' }),
+    tensor(values.slice(sizeOf(a)), { shape: b, device: 'reference' }),
+  ]
 }
 
 /** 1 where a wins, 1/2 at ties, 0 elsewhere. */

@@ -120,7 +120,11 @@ const powExponentGradient: Operation<[a: Tensor, power: Tensor, b: Tensor]> = de
   samples: (draw) => {
     const shape = draw.shape()
     const positive = { low: 0.5, high: 2 }
-    return [draw.tensor(shape, positive), draw.tensor(shape, positive), draw.tensor(shape)] as [Tensor, Tensor, Tensor]
+    return [draw.tensor(shape, positive), draw.tensor(shape, positive), draw.tensor(draw.broadcastable(shape))] as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ]
   },
 })
 

@@ -3,12 +3,11 @@ import * as kernels from '../../kernels/indexing.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { full, tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
-import { around, normalAxis, type Shape, sizeOf } from '../tensor/shape.ts'
+import { around, normalAxis, type Shape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { needIndices, needTensor } from './operands.ts'
+import { example, needIndices, needTensor } from './operands.ts'
 import { type BadInput, type Draw, defineOp, type Operation } from './record.ts'
 
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 const index = (values: number[], shape: number[] = [values.length]): Tensor =>
   tensor(new Int32Array(values), { shape, device: 'reference' })
 

@@ -3,13 +3,13 @@ import { solveUnitLowerRow } from '../../kernels/linear.ts'
 import * as kernels from '../../kernels/matmul.ts'
 import type { Cotangent } from '../autograd/tape.ts'
 import { SluiceError, showShape } from '../errors.ts'
-import { tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
 import { broadcastShapes, broadcastStrides, collapse, type Shape, sameShape, sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { neg } from './functions.ts'
-import { expand, reshape, tril } from './movement.ts'
-import { needTensor } from './operands.ts'
+import { expand, reshape } from './movement.ts'
+import { example, needTensor } from './operands.ts'
+import { tril } from './parts.ts'
 import { type Draw, defineOp, type Operation, type Tolerance } from './record.ts'
 
 const products: Tolerance = {
@@ -17,8 +17,6 @@ const products: Tolerance = {
   relative: 2e-6,
   why: 'sums of at most 16 products of values up to 2: 16 x 4 x 2^-24 = 4e-6, and as much again for the order of summing',
 }
-
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 
 /** Rows, columns and strides of the last two axes, transposed or not. */
 interface Matrix {

@@ -1,18 +1,14 @@
 /** Normalisation over the last axis. */
 import * as kernels from '../../kernels/norm.ts'
 import { SluiceError, showShape } from '../errors.ts'
-import { tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
-import { sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { composedGradients } from './composed.ts'
 import { add, mul, sub } from './elementwise.ts'
 import { rsqrt, square } from './functions.ts'
-import { needTensor } from './operands.ts'
+import { example, needTensor } from './operands.ts'
 import { type Draw, defineOp, type Operation, type Tolerance } from './record.ts'
 import { mean, sum } from './reduce.ts'
-
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 
 const tolerance: Tolerance = {
   absolute: 2e-5,

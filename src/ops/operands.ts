@@ -1,8 +1,13 @@
 /** Checks and conversions that records share. */
 import { SluiceError, showShape } from '../errors.ts'
-import { scalarLike } from '../tensor/create.ts'
+import { full, scalarLike } from '../tensor/create.ts'
 import { isTensor, type Tensor } from '../tensor/tensor.ts'
 import type { Operand } from './record.ts'
+
+/** Zeros on the reference device: an operand for records of bad input, where only the shape matters. */
+export function example(shape: readonly number[]): Tensor {
+  return full(shape, 0, { device: 'reference' })
+}
 
 /** Numbers made into rank-0 tensors on the device of the first tensor among the operands. */
 export function toTensors(operation: string, operands: readonly Operand[]): Tensor[] {

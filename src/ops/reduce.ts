@@ -3,14 +3,13 @@ import type { CellKernel } from '../../kernels/kernel.ts'
 import * as kernels from '../../kernels/reduce.ts'
 import type { Cotangent } from '../autograd/tape.ts'
 import { SluiceError, showShape } from '../errors.ts'
-import { tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
 import { around, normalAxes, normalAxis, type Shape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { div, equal, mul, sub } from './elementwise.ts'
 import { exp } from './functions.ts'
 import { expand, reshape } from './movement.ts'
-import { needTensor } from './operands.ts'
+import { example, needTensor } from './operands.ts'
 import { type BadInput, type Draw, defineOp, type Operation, type TensorDraw } from './record.ts'
 
 export interface ReduceOptions {
@@ -41,9 +40,6 @@ function reduceAxes(kernel: CellKernel, x: Tensor, axes: readonly number[]): Ten
   }
   return result
 }
-
-const example = (shape: number[]): Tensor =>
-  tensor(new Float64Array(shape.reduce((a, b) => a * b, 1)), { shape, device: 'reference' })
 
 const axisErrors: readonly BadInput[] = [
   { what: 'no tensor', arguments: () => ['1'], message: /x must be a tensor, got string/ },

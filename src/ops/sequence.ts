@@ -4,14 +4,12 @@ import { SluiceError, showShape } from '../errors.ts'
 import { tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
 import { defaultGenerator } from '../tensor/random.ts'
-import { sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { add, mul } from './elementwise.ts'
-import { concat, pad, reshape, slice } from './movement.ts'
-import { needRank, needShape, needTensor } from './operands.ts'
+import { reshape } from './movement.ts'
+import { example, needRank, needShape, needTensor } from './operands.ts'
+import { concat, pad, slice } from './parts.ts'
 import { type Draw, defineOp, type Operation } from './record.ts'
-
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 
 export interface RopeOptions {
   /** theta: pair i turns by position times base^(-2 i / dims); 10000 unless given. */

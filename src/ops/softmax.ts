@@ -3,17 +3,15 @@ import * as kernels from '../../kernels/softmax.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
-import { around, normalAxis, sizeOf } from '../tensor/shape.ts'
+import { around, normalAxis } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { div, mul, notEqual, sub } from './elementwise.ts'
 import { exp } from './functions.ts'
 import { oneHot } from './indexing.ts'
 import { reshape } from './movement.ts'
-import { needIndices, needTensor } from './operands.ts'
+import { example, needIndices, needTensor } from './operands.ts'
 import { defineOp, type Operation } from './record.ts'
 import { sum } from './reduce.ts'
-
-const example = (shape: number[]): Tensor => tensor(new Float64Array(sizeOf(shape)), { shape, device: 'reference' })
 
 export interface SoftmaxOptions {
   /** Multiplies x before the exponential; 1 unless given. */

@@ -2,6 +2,17 @@
  * The configuration of a training run: plain JSON, every key with a default, unknown keys refused.
  */
 import { SluiceError } from '../errors.ts'
+import {
+  type Check,
+  isRecord,
+  nonNegative,
+  oneOf,
+  orNull,
+  positive,
+  positiveInteger,
+  probability,
+  record,
+} from '../nn/validate.ts'
 
 /** Where the tokens come from: a text file, or a generated task. */
 export interface DataConfig {
@@ -85,20 +96,52 @@ export const defaultTrainConfig: TrainConfig = {
   checkpointEvery: 500,
 }
 
-const choices: Readonly<Record<string, readonly string[]>> = {
-  'data.tokenizer': ['character', 'byte'],
-  'optimizer.name': ['adamw', 'muon', 'sgd'],
-  'schedule.name': ['cosine', 'linear', 'constant'],
+/** The greatest seed from which the streams of weights, data and held-out tasks can be told apart. */
+const greatestSeed = 2 ** 51 - 1
+
+const text: Check = (value) => (typeof value === 'string' ? null : 'a text')
+const count: Check = (value) => (Number.isSafeInteger(value) && (value as number) >= 0 ? null : 'an integer from 0 up')
+const seed: Check = (value) =>
+  count(value) === null && (value as number) <= greatestSeed ? null : 'an integer from 0 to 2^51 - 1'
+const share: Check = (value) => (positive(value) === null && (value as number) < 1 ? null : 'a number between 0 and 1')
+const fraction: Check = (value) =>
+  nonNegative(value) === null && (value as number) <= 1 ? null : 'a number from 0 to 1'
+const runName: Check = (value) =>
+  typeof value === 'string' && /^\w[\w.-]*$/.test(value)
+    ? null
+    : "a name for a folder, of letters, digits, '.', '_', '-' and not beginning with a '.' or '-'"
+
+/** What each value must be; `model` and `data.taskOptions` are objects whose keys are somebody else's to check. */
+const checks: Readonly<Record<string, Check>> = {
+  name: runName,
+  'data.text': text,
+  'data.tokenizer': oneOf('character', 'byte'),
+  'data.heldOutShare': share,
+  'data.task': text,
+  'data.taskOptions': record,
+  model: record,
+  batchSize: positiveInteger,
+  contextLength: positiveInteger,
+  steps: count,
+  seed,
+  'optimizer.name': oneOf('adamw', 'muon', 'sgd'),
+  'optimizer.learningRate': positive,
+  'optimizer.beta1': probability,
+  'optimizer.beta2': probability,
+  'optimizer.eps': nonNegative,
+  'optimizer.weightDecay': nonNegative,
+  'optimizer.momentum': probability,
+  'schedule.name': oneOf('cosine', 'linear', 'constant'),
+  'schedule.warmup': count,
+  'schedule.floor': fraction,
+  clip: orNull(positive),
+  evaluateEvery: positiveInteger,
+  evaluationBatches: positiveInteger,
+  checkpointEvery: positiveInteger,
 }
 
-/** Kinds of values that a default does not show. */
-const kinds: Readonly<Record<string, string>> = { 'data.text': 'string', 'data.task': 'string', clip: 'number or null' }
-
-/** Objects whose keys are somebody else's to check. */
-const open = new Set(['model', 'data.taskOptions'])
-
-const counts = new Set(['batchSize', 'contextLength', 'evaluateEvery', 'evaluationBatches', 'checkpointEvery'])
-const wholes = new Set(['steps', 'seed', 'schedule.warmup'])
+/** Keys of the model that follow from the data. */
+const fromData = { vocabularySize: 'the data', contextLength: 'contextLength, beside model' }
 
 /**
  * A whole configuration from the parts that differ from the defaults.
@@ -111,11 +154,9 @@ const wholes = new Set(['steps', 'seed', 'schedule.warmup'])
  */
 export function trainConfig(given: unknown): TrainConfig {
   const config = merge('', defaultTrainConfig as unknown as Record<string, unknown>, given) as unknown as TrainConfig
-  if (!/^[\w][\w.-]*$/.test(config.name)) {
-    throw new SluiceError(
-      'trainConfig',
-      `name '${config.name}' names a folder: expected letters, digits, '.', '_', '-'`,
-    )
+  for (const [key, place] of Object.entries(fromData)) {
+    if (config.model[key] === undefined) continue
+    throw new SluiceError('trainConfig', `model.${key} cannot be set: it comes from ${place}`)
   }
   if (config.data.text !== undefined && config.data.task !== undefined) {
     throw new SluiceError('trainConfig', 'data has both a text and a task; give one of them')
@@ -124,42 +165,29 @@ export function trainConfig(given: unknown): TrainConfig {
 }
 
 function merge(path: string, defaults: Record<string, unknown>, given: unknown): Record<string, unknown> {
-  if (given === undefined) return structuredClone(defaults)
-  if (given === null || typeof given !== 'object' || Array.isArray(given)) {
+  const result: Record<string, unknown> = structuredClone(defaults)
+  if (given === undefined) return result
+  if (!isRecord(given)) {
     throw new SluiceError(
       'trainConfig',
       `${path || 'the configuration'} must be an object, got ${JSON.stringify(given)}`,
     )
   }
-  const result: Record<string, unknown> = structuredClone(defaults)
   for (const [key, value] of Object.entries(given)) {
     const name = path ? `${path}.${key}` : key
     if (!Object.hasOwn(defaults, key)) {
       throw new SluiceError('trainConfig', `unknown key ${name}; the nearest is ${nearest(key, Object.keys(defaults))}`)
     }
     if (value === undefined) continue
-    const own = defaults[key]
-    const isObject = own !== null && typeof own === 'object'
-    if (isObject && !open.has(name)) result[key] = merge(name, own as Record<string, unknown>, value)
-    else result[key] = checked(name, own, value)
+    const check = checks[name]
+    const expected = check?.(value) ?? null
+    if (expected !== null) {
+      const shown = typeof value === 'number' ? String(value) : JSON.stringify(value)
+      throw new SluiceError('trainConfig', `${name} must be ${expected}, got ${shown}`)
+    }
+    result[key] = check ? value : merge(name, defaults[key] as Record<string, unknown>, value)
   }
   return result
-}
-
-function checked(name: string, own: unknown, value: unknown): unknown {
-  const kind = kinds[name] ?? typeof own
-  const fits = kind === 'number or null' ? value === null || typeof value === 'number' : typeof value === kind
-  const fail = (expected: string): never => {
-    throw new SluiceError('trainConfig', `${name} must be ${expected}, got ${JSON.stringify(value)}`)
-  }
-  if (!fits || (kind === 'object' && (value === null || Array.isArray(value)))) fail(`a ${kind}`)
-  if (choices[name] && !choices[name].includes(value as string)) fail(`one of ${choices[name].join(', ')}`)
-  if (typeof value === 'number') {
-    if (counts.has(name) && !(Number.isSafeInteger(value) && value >= 1)) fail('a positive integer')
-    if (wholes.has(name) && !(Number.isSafeInteger(value) && value >= 0)) fail('an integer from 0')
-    if (!Number.isFinite(value) || value < 0) fail('a finite number from 0')
-  }
-  return value
 }
 
 /** The known name with the fewest edits from `name`. */

@@ -15,7 +15,15 @@ export interface RunData {
   /** Targets that do not count. */
   readonly ignoreIndex: number | undefined
   /** Text that the run learns from and is tested on, as tokens. */
-  readonly text: { train: Int32Array; heldOut: Int32Array; characters: number } | undefined
+  readonly text:
+    | {
+        readonly train: Int32Array
+        readonly heldOut: Int32Array
+        readonly characters: number
+        /** Hash of all tokens, that a resumed run knows its text by. */
+        readonly fingerprint: number
+      }
+    | undefined
   readonly heldOut: readonly TokenBatch[]
   /** The stream that training batches are drawn from; its state belongs in a checkpoint. */
   readonly generator: Generator
@@ -51,22 +59,50 @@ async function textData(
     throw new SluiceError('train', 'there is nothing to learn from: give data.text, the path of a text, or data.task')
   }
   const text = given ?? (await loadText(data.text!))
+  if (text === '') throw new SluiceError('train', 'the text is empty; give one to learn from')
   const tokenizer: Tokenizer = tokenizerJSON
     ? tokenizerFromJSON(tokenizerJSON)
     : data.tokenizer === 'byte'
       ? new ByteTokenizer()
       : CharTokenizer.fromText(text)
-  const { train, heldOut } = splitTokens(tokenizer.encode(text), data.heldOutShare)
+  const ids = tokenizer.encode(text)
+  const { train, heldOut } = splitTokens(ids, data.heldOutShare)
+  requireContexts(train, heldOut, contextLength)
   return {
     vocabularySize: tokenizer.vocabularySize,
     contextLength,
     tokenizer,
     ignoreIndex: undefined,
-    text: { train, heldOut, characters: text.length },
+    text: { train, heldOut, characters: characterCount(text), fingerprint: fingerprint(ids) },
     heldOut: heldOutBatches(heldOut, batchSize, contextLength, evaluationBatches),
     generator,
     next: () => textBatch(train, batchSize, contextLength, generator),
   }
+}
+
+/** Both parts of a text must hold a context, or training would only find out at its first step or first held-out loss. */
+function requireContexts(train: Int32Array, heldOut: Int32Array, contextLength: number): void {
+  const needed = contextLength + 1
+  if (train.length >= needed && heldOut.length >= needed) return
+  throw new SluiceError(
+    'train',
+    `the text has ${train.length} tokens to train on and ${heldOut.length} held out, a contextLength of ` +
+      `${contextLength} needs ${needed} of each (the context and the token after it); give more text or a shorter context`,
+  )
+}
+
+/** Code points, of which a text in JavaScript may have fewer than its length. */
+function characterCount(text: string): number {
+  let count = 0
+  for (const _ of text) count++
+  return count
+}
+
+/** FNV-1a over the tokens, 32 bits: to notice that a file was edited, not to withstand an attack. */
+function fingerprint(ids: Int32Array): number {
+  let hash = 0x811c9dc5
+  for (const id of ids) hash = Math.imul(hash ^ id, 0x01000193)
+  return hash >>> 0
 }
 
 function taskData(config: TrainConfig, name: string, generator: Generator): RunData {

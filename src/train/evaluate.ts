@@ -1,5 +1,6 @@
 /** Held-out loss and accuracy. */
 import { noGrad } from '../autograd/tape.ts'
+import { SluiceError } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
 import { tensor } from '../tensor/create.ts'
 import { scope } from '../tensor/tensor.ts'
@@ -13,7 +14,9 @@ export interface Evaluation {
 }
 
 /**
- * Mean loss and accuracy over batches, without gradients.
+ * Mean loss and accuracy over all counted positions of the batches together, without gradients.
+ *
+ * @throws SluiceError when no position counts: there are no batches, or all targets are `ignoreIndex`
  *
  * @example
  * const { loss } = await evaluate(model, data.heldOut)
@@ -27,6 +30,8 @@ export async function evaluate(
   let right = 0
   let counted = 0
   for (const { inputs, targets, B, T } of batches) {
+    const asked = targets.reduce((n, target) => n + (target === options.ignoreIndex ? 0 : 1), 0)
+    if (asked === 0) continue
     const device = model.device
     const [lossNow, best] = scope(() =>
       noGrad(() => {
@@ -38,12 +43,12 @@ export async function evaluate(
     const [value, guesses] = [await lossNow.item(), await best.data()]
     lossNow.dispose()
     best.dispose()
-    const asked = targets.reduce((n, target) => n + (target === options.ignoreIndex ? 0 : 1), 0)
     loss += value * asked
     counted += asked
     targets.forEach((target, i) => {
       if (target !== options.ignoreIndex && guesses[i] === target) right++
     })
   }
+  if (counted === 0) throw new SluiceError('evaluate', `no position of the ${batches.length} batches has a target`)
   return { loss: loss / counted, accuracy: right / counted }
 }

@@ -27,11 +27,17 @@ export async function loadRun(folderOrFile: string, device?: string): Promise<Lo
     ? folderOrFile
     : checkpointFolder(folderOrFile.replace(/[\\/]+$/, ''))
   const { config, tensors, step } = await readCheckpoint(path)
-  const saved = config as SavedConfig
+  const saved = savedConfig(path, config)
+  const drawn = defaultGenerator.state
   const model = buildModel(saved.train, saved.vocabularySize, saved.contextLength, device)
-  const weights = new Map<string, HostTensor>()
-  for (const [name, t] of tensors) if (name.startsWith('model.')) weights.set(name.slice('model.'.length), t)
-  await model.loadStateDict(weights)
+  // The initial weights are thrown away, so drawing them must not move the program's own random numbers.
+  defaultGenerator.state = drawn
+  try {
+    model.loadStateDict(part(tensors, 'model.'))
+  } catch (error) {
+    model.dispose()
+    throw error
+  }
   return {
     model,
     tokenizer: saved.tokenizer ? tokenizerFromJSON(saved.tokenizer) : undefined,

@@ -36,7 +36,7 @@ export async function expectKind(record: OpRecord, kind: CheckKind): Promise<num
 
 /** Samples broadcast about as often as not. */
 const broadcasting =
-  /^(add|sub|mul|div|pow|where|powExponentGradient|(tanh|sigmoid|silu|gelu)Gradient|expand|applyGate)$/
+  /^(add|sub|mul|div|pow|maximum|minimum|where|powExponentGradient|(tanh|sigmoid|silu|gelu)Gradient|expand|applyGate)$/
 
 /** The gradient properties of every operation of a family. */
 export function gradientSuite(family: Family): void {
