@@ -50,7 +50,8 @@ export async function draw(y: Tensor, { limit = 200 }: DrawOptions = {}): Promis
         kind: t === y ? 'result' : t.node ? 'step' : t.requiresGrad ? 'parameter' : 'constant',
         label: t.label,
         shape: showShape(t.shape),
-        value: t.isDisposed ? ['disposed'] : await show(t),
+        // A disposed `y` is refused, by the read.
+        value: t.isDisposed && t !== y ? ['disposed'] : await show(t),
         gradient: gradient && !gradient.isDisposed ? await show(gradient) : null,
       })
     }),

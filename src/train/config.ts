@@ -164,6 +164,45 @@ export function trainConfig(given: unknown): TrainConfig {
   return config
 }
 
+/**
+ * The configuration of a run that goes on: all as it was, except how far it goes.
+ *
+ * @param given what the caller says again, or nothing
+ * @throws SluiceError naming a key that differs from what the run began with
+ */
+export function resumedConfig(saved: TrainConfig, given: unknown = {}): TrainConfig {
+  trainConfig(given)
+  const { steps = saved.steps, ...rest } = given as Partial<TrainConfig>
+  const key = changedKey('', { ...saved }, rest)
+  if (key !== undefined) {
+    throw new SluiceError(
+      'trainConfig',
+      `a resumed run keeps its configuration, but ${key} differs; leave it out, or begin a new run (only steps may change)`,
+    )
+  }
+  return trainConfig({ ...saved, steps })
+}
+
+/** The first key of `given` whose value is not the saved one. */
+function changedKey(
+  path: string,
+  saved: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+): string | undefined {
+  for (const [key, value] of Object.entries(given)) {
+    const name = path + key
+    const old = saved[key]
+    if (value === undefined) continue
+    if (isRecord(value) && isRecord(old)) {
+      const inner = changedKey(`${name}.`, old, value)
+      if (inner !== undefined) return inner
+    } else if (JSON.stringify(value) !== JSON.stringify(old)) {
+      return name
+    }
+  }
+  return undefined
+}
+
 function merge(path: string, defaults: Record<string, unknown>, given: unknown): Record<string, unknown> {
   const result: Record<string, unknown> = structuredClone(defaults)
   if (given === undefined) return result

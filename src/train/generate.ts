@@ -1,6 +1,7 @@
 /** Text from a model: one token after another, with a key-value cache. */
 import { noGrad } from '../autograd/tape.ts'
 import { SluiceError } from '../errors.ts'
+import type { TransformerCache } from '../nn/cache.ts'
 import type { Transformer } from '../nn/index.ts'
 import { tensor } from '../tensor/create.ts'
 import { Generator } from '../tensor/random.ts'
@@ -40,6 +41,9 @@ export async function generate(
 ): Promise<Int32Array> {
   const { length = 100, temperature = 1, topK, topP = 1, generator = new Generator(0), onToken } = options
   if (prompt.length === 0) throw new SluiceError('generate', 'the prompt is empty; give at least one token')
+  if (!(Number.isSafeInteger(length) && length >= 0)) {
+    throw new SluiceError('generate', `length must be an integer from 0 up, got ${length}`)
+  }
   if (!(temperature >= 0)) throw new SluiceError('generate', `temperature must be from 0, got ${temperature}`)
   if (!(topP > 0 && topP <= 1)) throw new SluiceError('generate', `topP must be in (0, 1], got ${topP}`)
   if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1)) {
@@ -49,37 +53,53 @@ export async function generate(
   const all = Array.from(prompt)
   let cache = model.createCache()
   let pending = all.slice(-context)
-  for (let i = 0; i < length; i++) {
-    if (cache.length + pending.length > context) {
-      cache.dispose()
-      cache = model.createCache()
-      pending = all.slice(-Math.max(1, Math.floor(context / 2)))
+  try {
+    for (let i = 0; i < length; i++) {
+      if (cache.length + pending.length > context) {
+        cache.dispose()
+        cache = model.createCache()
+        pending = all.slice(-Math.max(1, Math.floor(context / 2)))
+      }
+      const logits = await nextLogits(model, pending, cache)
+      const token = sampleToken(logits, { temperature, topK, topP }, generator)
+      all.push(token)
+      pending = [token]
+      onToken?.(token)
     }
-    const last = scope(() =>
-      noGrad(() => {
-        const logits = model.forward(
-          tensor(new Int32Array(pending), { shape: [1, pending.length], device: model.device }),
-          { cache },
-        )
-        return logits.slice([null, [-1, pending.length]])
-      }),
-    )
-    const token = sampleToken(await last.data(), { temperature, topK, topP }, generator)
-    last.dispose()
-    all.push(token)
-    pending = [token]
-    onToken?.(token)
+  } finally {
+    cache.dispose()
   }
-  cache.dispose()
   return Int32Array.from(all.slice(prompt.length))
 }
 
-/** One token drawn from softmax(logits / temperature), cut to the top k and the top p. */
+/** Logits [V] of what follows the tokens, which are appended to the cache. */
+async function nextLogits(model: Transformer, tokens: number[], cache: TransformerCache): Promise<ArrayLike<number>> {
+  const T = tokens.length
+  const last = scope(() =>
+    noGrad(() => {
+      const logits = model.forward(tensor(new Int32Array(tokens), { shape: [1, T], device: model.device }), { cache })
+      return logits.slice([null, [-1, T]])
+    }),
+  )
+  try {
+    return await last.data()
+  } finally {
+    last.dispose()
+  }
+}
+
+/**
+ * One token drawn from softmax(logits / temperature), cut to the top k and, of these, the top p.
+ *
+ * @throws SluiceError when a logit is NaN: the model has diverged
+ */
 export function sampleToken(
   logits: ArrayLike<number>,
   { temperature, topK, topP }: { temperature: number; topK?: number; topP: number },
   generator: Generator,
 ): number {
+  const broken = Array.prototype.findIndex.call(logits, Number.isNaN)
+  if (broken >= 0) throw new SluiceError('sampleToken', `the logit of token ${broken} is NaN; the model has diverged`)
   const order = Array.from(logits, (_, i) => i).sort((a, b) => logits[b] - logits[a] || a - b)
   if (temperature === 0) return order[0]
   const largest = logits[order[0]]

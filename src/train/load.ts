@@ -1,11 +1,47 @@
-/** A trained model from the folder of its run. */
-import type { Transformer } from '../nn/index.ts'
-import type { HostTensor } from '../tensor/host.ts'
+/** What a checkpoint says of its run, and the trained model in it. */
+import { SluiceError } from '../errors.ts'
+import type { HostTensor } from '../hub/safetensors.ts'
+import { Transformer, transformerConfig } from '../nn/index.ts'
+import { defaultGenerator } from '../tensor/random.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import type { TrainConfig } from './config.ts'
 import { checkpointFolder } from './run.ts'
-import { type Tokenizer, tokenizerFromJSON } from './tokenizer.ts'
-import { buildModel, type SavedConfig } from './trainer.ts'
+import { type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'
+
+/** What a checkpoint's `config` holds. */
+export interface SavedConfig {
+  readonly train: TrainConfig
+  readonly tokenizer: TokenizerJSON | null
+  readonly vocabularySize: number
+  readonly contextLength: number
+  /** Of the text that the run learns from; null for a task. */
+  readonly text: { readonly tokens: number; readonly fingerprint: number } | null
+  /** Time spent training so far, and tokens read in it, over all sessions. */
+  readonly seconds: number
+  readonly tokens: number
+}
+
+/** @throws SluiceError for a checkpoint that something else than training wrote */
+export function savedConfig(path: string, config: unknown): SavedConfig {
+  const saved = config as Partial<SavedConfig> | null
+  if (saved?.train && saved.vocabularySize && saved.contextLength) return saved as SavedConfig
+  throw new SluiceError('train', `${path} is a checkpoint, but not one of a training run: it holds no configuration`)
+}
+
+/** A model as a checkpoint or a configuration describes it. */
+export function buildModel(
+  config: TrainConfig,
+  vocabularySize: number,
+  contextLength: number,
+  device?: string,
+): Transformer {
+  return new Transformer(transformerConfig({ ...config.model, vocabularySize, contextLength }), { device })
+}
+
+/** The tensors whose names begin with `prefix`, without it. */
+export function part(tensors: ReadonlyMap<string, HostTensor>, prefix: string): Map<string, HostTensor> {
+  return new Map([...tensors].flatMap(([name, t]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), t]] : [])))
+}
 
 export interface LoadedRun {
   model: Transformer

@@ -1,5 +1,6 @@
 /** The folder of a run: its log, one JSON object a line, and the checkpoints beside it. */
 import { SluiceError } from '../errors.ts'
+import { type CheckpointFiles, nodeFiles } from './checkpoint.ts'
 
 /** One line of a run's log. */
 export interface LogEntry {
@@ -41,51 +42,106 @@ export async function readLog(folder: string, step = Number.POSITIVE_INFINITY): 
   return entries
 }
 
+interface CheckpointFile {
+  readonly step: number
+  readonly path: string
+}
+
+/** The checkpoints in a folder, the newest first; none when there is no such folder. */
+async function checkpointsIn(folder: string, files: CheckpointFiles): Promise<CheckpointFile[]> {
+  const names = await files.list(folder).catch((): string[] => [])
+  return names
+    .flatMap((name) => {
+      const step = /^step-(\d+)\.safetensors$/.exec(name)?.[1]
+      return step === undefined ? [] : [{ step: Number(step), path: `${folder}/${name}` }]
+    })
+    .sort((a, b) => b.step - a.step)
+}
+
+/** The newest checkpoint in a folder, damaged or not. */
+export async function newestCheckpoint(
+  folder: string,
+  files: CheckpointFiles = nodeFiles,
+): Promise<string | undefined> {
+  return (await checkpointsIn(folder, files))[0]?.path
+}
+
+/**
+ * Removes checkpoints of later steps: a run that went back to an earlier one has left them behind, and the next resume
+ * would take them for the newest.
+ */
+export async function removeLater(folder: string, step: number, files: CheckpointFiles = nodeFiles): Promise<void> {
+  for (const later of await checkpointsIn(folder, files)) if (later.step > step) await files.remove(later.path)
+}
+
 /**
  * Makes way for a new run: its checkpoints and those of an earlier run would be taken for one.
  *
  * @throws SluiceError when there are checkpoints and `overwrite` is false
  */
-export async function clearFolder(folder: string, overwrite: boolean): Promise<void> {
-  const { readdir, rm } = await import('node:fs/promises')
-  const names = await readdir(checkpointFolder(folder)).catch((): string[] => [])
-  if (!names.some((name) => name.endsWith('.safetensors'))) return
-  if (!overwrite) {
+export async function clearFolder(
+  folder: string,
+  overwrite: boolean,
+  files: CheckpointFiles = nodeFiles,
+): Promise<void> {
+  const found = await checkpointsIn(checkpointFolder(folder), files)
+  if (found.length > 0 && !overwrite) {
     throw new SluiceError(
       'train',
       `${folder} already holds the checkpoints of a run; resume it, give this run another name, or overwrite it`,
     )
   }
-  await rm(checkpointFolder(folder), { recursive: true })
+  for (const { path } of found) await files.remove(path)
 }
 
-/** Appends to a run's log, after rewriting it to what a resumed run still stands by. */
+/** What a call on the file system gives; its failure names the log. */
+async function writing<R>(folder: string, call: () => Promise<R>): Promise<R> {
+  try {
+    return await call()
+  } catch (error) {
+    throw new SluiceError('train', `the log ${logFile(folder)} cannot be written: ${(error as Error).message}`)
+  }
+}
+
+/** A run's log: in memory, and in its folder where it has one. */
 export class RunLog {
-  readonly #folder: string
+  readonly entries: LogEntry[]
+  readonly #folder: string | undefined
   #pending = ''
 
-  constructor(folder: string) {
+  /** @param entries what a resumed run still stands by */
+  constructor(folder: string | undefined, entries: LogEntry[] = []) {
     this.#folder = folder
+    this.entries = entries
   }
 
-  async start(entries: readonly LogEntry[]): Promise<void> {
+  /** Makes the folder and rewrites the file to the entries. */
+  async start(): Promise<void> {
+    const folder = this.#folder
+    if (folder === undefined) return
     const { mkdir, rename, writeFile } = await import('node:fs/promises')
-    await mkdir(this.#folder, { recursive: true })
-    const temporary = `${logFile(this.#folder)}.partial`
-    await writeFile(temporary, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
-    await rename(temporary, logFile(this.#folder))
+    const temporary = `${logFile(folder)}.partial`
+    await writing(folder, async () => {
+      await mkdir(folder, { recursive: true })
+      await writeFile(temporary, this.entries.map(line).join(''))
+      await rename(temporary, logFile(folder))
+    })
   }
 
   add(entry: LogEntry): void {
-    this.#pending += `${JSON.stringify(entry)}\n`
+    this.entries.push(entry)
+    this.#pending += line(entry)
   }
 
   /** Writes what was added since the last flush. */
   async flush(): Promise<void> {
-    if (this.#pending === '') return
-    const { appendFile } = await import('node:fs/promises')
     const text = this.#pending
     this.#pending = ''
-    await appendFile(logFile(this.#folder), text)
+    const folder = this.#folder
+    if (folder === undefined || text === '') return
+    const { appendFile } = await import('node:fs/promises')
+    await writing(folder, () => appendFile(logFile(folder), text))
   }
 }
+
+const line = (entry: LogEntry): string => `${JSON.stringify(entry)}\n`

@@ -5,22 +5,23 @@
  * streams and the step. So a run that was stopped and resumed ends with the bits of one that never stopped.
  */
 import { SluiceError } from '../errors.ts'
-import { Transformer, transformerConfig } from '../nn/index.ts'
+import type { HostTensor } from '../hub/safetensors.ts'
+import type { Transformer } from '../nn/index.ts'
 import { clipGradNorm, type Optimizer } from '../optim/index.ts'
 import { tensor } from '../tensor/create.ts'
-import type { HostTensor } from '../tensor/host.ts'
-import { defaultGenerator, type GeneratorState, manualSeed } from '../tensor/random.ts'
+import { defaultGenerator, type GeneratorState } from '../tensor/random.ts'
 import { scope, type Tensor } from '../tensor/tensor.ts'
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import { type TrainConfig, trainConfig } from './config.ts'
+import { type Checkpoint, type CheckpointFiles, nodeFiles, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
+import { resumedConfig, type TrainConfig, trainConfig } from './config.ts'
 import { loadData, type RunData, streamSeed } from './data.ts'
-import { evaluate } from './evaluate.ts'
+import { type Evaluation, evaluate } from './evaluate.ts'
+import { buildModel, part, type SavedConfig, savedConfig } from './load.ts'
 import { makeOptimizer, makeSchedule } from './optimizer.ts'
-import { checkpointFolder, clearFolder, type LogEntry, RunLog, readLog } from './run.ts'
-import type { TokenizerJSON } from './tokenizer.ts'
+import { checkpointFolder, clearFolder, type LogEntry, newestCheckpoint, RunLog, readLog, removeLater } from './run.ts'
+import type { TokenBatch } from './text.ts'
 
 export interface TrainOptions {
-  /** What differs from the defaults; see `TrainConfig`. Not needed when resuming. */
+  /** What differs from the defaults; see `TrainConfig`. Not needed when resuming: then only `steps` may change. */
   config?: unknown
   /** The text to learn from, instead of reading `config.data.text`. */
   text?: string
@@ -36,6 +37,8 @@ export interface TrainOptions {
   signal?: AbortSignal
   /** Called after every step. */
   onStep?: (progress: Progress) => void
+  /** The file system that checkpoints are on; Node's unless given. */
+  files?: CheckpointFiles
 }
 
 export interface Progress extends LogEntry {
@@ -53,20 +56,14 @@ export interface TrainResult {
   log: readonly LogEntry[]
   /** Steps done; below `config.steps` when the run was stopped. */
   step: number
+  /** Held-out loss and accuracy of `model`; undefined when the run was stopped. */
+  heldOut: Evaluation | undefined
   /** Training time over all sessions, evaluation and checkpoints left out. */
   seconds: number
+  /** Over all sessions; 0 when there was no step. */
   tokensPerSecond: number
   /** Path of the last checkpoint, when there is a folder. */
   checkpoint: string | undefined
-}
-
-/** What a checkpoint's `config` holds. */
-export interface SavedConfig {
-  train: TrainConfig
-  tokenizer: TokenizerJSON | null
-  vocabularySize: number
-  contextLength: number
-  seconds: number
 }
 
 interface SavedGenerators {
@@ -74,196 +71,252 @@ interface SavedGenerators {
   weights: GeneratorState
 }
 
-/** A model as a checkpoint or a configuration describes it. */
-export function buildModel(
-  config: TrainConfig,
-  vocabularySize: number,
-  contextLength: number,
-  device?: string,
-): Transformer {
-  return new Transformer(transformerConfig({ ...config.model, vocabularySize, contextLength }), { device })
-}
-
 /**
  * Trains a model.
  *
+ * Runs draw from streams of their own: the default generator is left where it was, and several may train at once.
+ *
  * @returns the model with its log; the caller disposes of `model`
- * @throws SluiceError for bad configurations and data; and when the loss or the gradient is no longer finite, naming the
- * step and the first parameter concerned, with the last checkpoint kept
+ * @throws SluiceError for bad configurations and data, before anything is written; and when the loss, the gradient or a
+ * weight is no longer finite, naming the step and the first parameter concerned, with the last checkpoint kept
  *
  * @example
  * const { model, log } = await train({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const saved = options.resume ? await readCheckpoint(resumePath(options)) : undefined
-  const session = await open(options, saved)
+  const session = await open(options)
   try {
     return await loop(options, session)
+  } catch (error) {
+    // The failure that stopped the run is the one to tell, whatever becomes of the log.
+    await session.log.flush().catch(() => {})
+    session.model.dispose()
+    throw error
   } finally {
     session.optimizer.dispose()
   }
 }
 
-function resumePath({ resume, folder }: TrainOptions): string {
-  if (typeof resume === 'string') return resume
-  if (folder === undefined)
-    throw new SluiceError('train', 'resume needs the folder of the run, or the path of a checkpoint')
-  return checkpointFolder(folder)
-}
-
 /** What a session works with. */
 interface Session {
-  config: TrainConfig
-  data: RunData
-  model: Transformer
-  optimizer: Optimizer
-  named: Map<string, Tensor>
-  log: LogEntry[]
-  files: RunLog | undefined
-  first: number
+  readonly config: TrainConfig
+  readonly data: RunData
+  readonly model: Transformer
+  readonly optimizer: Optimizer
+  readonly parameters: ReadonlyMap<string, Tensor>
+  readonly log: RunLog
+  readonly files: CheckpointFiles
+  /** Steps done when the session began. */
+  readonly first: number
+  /** Place in the stream of initial weights and dropout. */
+  random: GeneratorState
+  step: number
   seconds: number
+  tokens: number
+  /** The newest checkpoint, to go on from when this session fails. */
+  checkpoint: string | undefined
+  /** The step of the newest checkpoint in the session's own folder. */
+  savedStep: number | undefined
 }
 
-async function open(options: TrainOptions, saved: Checkpoint | undefined): Promise<Session> {
-  const before = saved?.config as SavedConfig | undefined
-  const config = trainConfig(before ? { ...before.train, ...stepsOf(options.config) } : (options.config ?? {}))
-  if (!saved && options.folder !== undefined) await clearFolder(options.folder, options.overwrite ?? false)
-  const data = await loadData(config, options.text, before?.tokenizer ?? undefined)
-  manualSeed(streamSeed(config.seed, 0))
-  const model = buildModel(config, data.vocabularySize, data.contextLength, options.device)
-  const optimizer = makeOptimizer(config, model)
-  if (saved) {
-    await model.loadStateDict(part(saved.tensors, 'model.'))
-    optimizer.loadState(part(saved.tensors, 'optimizer.'))
-    const generators = saved.generator as SavedGenerators
-    data.generator.state = generators.data
-    defaultGenerator.state = generators.weights
+/** A checkpoint to go on from. */
+interface Origin extends Checkpoint {
+  readonly path: string
+  readonly config: SavedConfig
+  /** Whether it lies in the folder of this session. */
+  readonly own: boolean
+}
+
+async function findOrigin(options: TrainOptions): Promise<Origin | undefined> {
+  const { resume, folder, files = nodeFiles } = options
+  if (resume === undefined || resume === false) return undefined
+  if (resume === true && folder === undefined) {
+    throw new SluiceError('train', 'resume needs the folder of the run, or the path of a checkpoint')
   }
-  const first = saved?.step ?? 0
-  const log = saved && options.folder !== undefined ? await readLog(options.folder, first) : []
-  const files = options.folder === undefined ? undefined : new RunLog(options.folder)
-  await files?.start(log)
-  return {
-    config,
-    data,
-    model,
-    optimizer,
-    named: model.namedParameters(),
-    log,
-    files,
-    first,
-    seconds: before?.seconds ?? 0,
+  const place = resume === true ? checkpointFolder(folder!) : resume
+  const path = (await newestCheckpoint(place, files)) ?? place
+  const checkpoint = await readCheckpoint(path, { files })
+  const own = folder !== undefined && (await isInside(path, checkpointFolder(folder)))
+  return { ...checkpoint, path, config: savedConfig(path, checkpoint.config), own }
+}
+
+async function isInside(path: string, folder: string): Promise<boolean> {
+  const { dirname, resolve } = await import('node:path')
+  return dirname(resolve(path)) === resolve(folder)
+}
+
+async function open(options: TrainOptions): Promise<Session> {
+  const { folder, files = nodeFiles } = options
+  const origin = await findOrigin(options)
+  const before = origin?.config
+  const config = before ? resumedConfig(before.train, options.config) : trainConfig(options.config ?? {})
+  if (origin && origin.step > config.steps) {
+    throw new SluiceError('train', `${origin.path} has done ${origin.step} steps already, more than ${config.steps}`)
+  }
+  const data = await openData(options, config, before)
+  const stream = { random: { seed: streamSeed(config.seed, 0), draws: 0 } }
+  const model = drawing(stream, () => buildModel(config, data.vocabularySize, data.contextLength, options.device))
+  let optimizer: Optimizer | undefined
+  try {
+    optimizer = makeOptimizer(config, model)
+    if (origin) {
+      model.loadStateDict(part(origin.tensors, 'model.'))
+      optimizer.loadState(part(origin.tensors, 'optimizer.'))
+      const generators = origin.generator as SavedGenerators
+      data.generator.state = generators.data
+      stream.random = generators.weights
+    }
+    // From here on the folder is changed: all that can be wrong with the data and the configuration was found.
+    if (folder !== undefined && !origin?.own) await clearFolder(folder, options.overwrite ?? false, files)
+    const log = new RunLog(folder, origin?.own ? await readLog(folder!, origin.step) : [])
+    await log.start()
+    return {
+      config,
+      data,
+      model,
+      optimizer,
+      parameters: model.namedParameters(),
+      log,
+      files,
+      first: origin?.step ?? 0,
+      random: stream.random,
+      step: origin?.step ?? 0,
+      seconds: before?.seconds ?? 0,
+      tokens: before?.tokens ?? 0,
+      checkpoint: origin?.path,
+      savedStep: origin?.own ? origin.step : undefined,
+    }
+  } catch (error) {
+    optimizer?.dispose()
+    model.dispose()
+    throw error
   }
 }
 
-/** A resumed run keeps its configuration; only how far it goes may change. */
-function stepsOf(given: unknown): { steps?: number } {
-  const steps = (given as { steps?: number } | undefined)?.steps
-  return steps === undefined ? {} : { steps }
+/** The data of the run; for a resumed one, what it learned from before. */
+async function openData(
+  { text }: TrainOptions,
+  config: TrainConfig,
+  before: SavedConfig | undefined,
+): Promise<RunData> {
+  if (before?.text && text === undefined && config.data.text === undefined) {
+    throw new SluiceError('train', 'a program gave this run its text: resume it there, or give the same text here')
+  }
+  const data = await loadData(config, text, before?.tokenizer ?? undefined)
+  if (before?.text && data.text && before.text.fingerprint !== data.text.fingerprint) {
+    const tokens = data.text.train.length + data.text.heldOut.length
+    throw new SluiceError(
+      'train',
+      `the text has changed since the run began (${before.text.tokens} tokens then, ${tokens} now); resume with the ` +
+        'same text, or begin a new run',
+    )
+  }
+  return data
 }
 
-function part(tensors: ReadonlyMap<string, HostTensor>, prefix: string): Map<string, HostTensor> {
-  return new Map([...tensors].flatMap(([name, t]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), t]] : [])))
+/** Runs `body` with the default generator at the session's place, and gives it back where the program had it. */
+function drawing<R>(stream: { random: GeneratorState }, body: () => R): R {
+  const outside = defaultGenerator.state
+  defaultGenerator.state = stream.random
+  try {
+    return body()
+  } finally {
+    stream.random = defaultGenerator.state
+    defaultGenerator.state = outside
+  }
 }
 
 async function loop(options: TrainOptions, session: Session): Promise<TrainResult> {
-  const { config, data, model, log, files, first } = session
+  const { config, data, model, optimizer, log, first } = session
   const schedule = makeSchedule(config)
-  let { seconds } = session
-  let checkpoint: string | undefined
-  let step = first
-  let tokens = 0
-  let sessionSeconds = 0
-
-  const save = async (): Promise<void> => {
-    if (options.folder === undefined) return
-    await files?.flush()
-    checkpoint = await writeCheckpoint(checkpointFolder(options.folder), await snapshot(session, step, seconds))
-  }
-  const stopped = () => options.signal?.aborted ?? false
-  // A run of no steps is still a run: it is evaluated and saved.
-  if (first >= config.steps) await save()
-  while (step < config.steps && !stopped()) {
+  const [tokensBefore, secondsBefore] = [session.tokens, session.seconds]
+  let heldOut: Evaluation | undefined
+  while (session.step < config.steps && !options.signal?.aborted) {
     const started = performance.now()
-    const learningRate = schedule(step)
+    const learningRate = schedule(session.step)
     const batch = data.next()
-    const { loss, norm } = await forwardBackward(session, batch, step, checkpoint)
-    session.optimizer.lr = learningRate
-    session.optimizer.step()
-    session.optimizer.zeroGrad()
-    step++
-    tokens += batch.B * batch.T
-    const took = (performance.now() - started) / 1000
-    seconds += took
-    sessionSeconds += took
+    const { loss, norm } = await forwardBackward(session, batch)
+    optimizer.lr = learningRate
+    optimizer.step()
+    optimizer.zeroGrad()
+    const step = ++session.step
+    session.tokens += batch.B * batch.T
+    session.seconds += (performance.now() - started) / 1000
 
-    const entry: LogEntry = { step, loss, learningRate, norm, seconds }
-    if (step % config.evaluateEvery === 0 || step === config.steps) {
-      const held = await evaluate(model, data.heldOut, { ignoreIndex: data.ignoreIndex })
-      entry.heldOutLoss = held.loss
-      entry.heldOutAccuracy = held.accuracy
-    }
-    log.push(entry)
-    files?.add(entry)
-    options.onStep?.({
-      ...entry,
-      steps: config.steps,
-      firstStep: first,
-      tokensPerSecond: tokens / sessionSeconds,
-      sessionSeconds,
-    })
-    if (step % config.checkpointEvery === 0 || step === config.steps || stopped()) await save()
+    const entry: LogEntry = { step, loss, learningRate, norm, seconds: session.seconds }
+    heldOut = step % config.evaluateEvery === 0 || step === config.steps ? await measure(session) : undefined
+    if (heldOut) Object.assign(entry, { heldOutLoss: heldOut.loss, heldOutAccuracy: heldOut.accuracy })
+    log.add(entry)
+    const sessionSeconds = session.seconds - secondsBefore
+    const tokensPerSecond = (session.tokens - tokensBefore) / sessionSeconds
+    options.onStep?.({ ...entry, steps: config.steps, firstStep: first, tokensPerSecond, sessionSeconds })
+    if (step % config.checkpointEvery === 0 || step === config.steps) await save(options, session)
     // Lets timers, signals and the abort of `signal` in between steps.
     await new Promise<void>((resolve) => setTimeout(resolve, 0))
   }
-  await files?.flush()
+  // A run that was stopped, or has no steps to do, is a run all the same.
+  if (session.savedStep !== session.step) await save(options, session)
+  const { step, seconds, tokens, checkpoint } = session
+  if (step === config.steps) heldOut ??= await measure(session)
+  await log.flush()
   return {
     model,
     config,
     data,
-    log,
+    log: log.entries,
     step,
+    heldOut,
     seconds,
-    tokensPerSecond: sessionSeconds > 0 ? tokens / sessionSeconds : 0,
-    checkpoint,
+    tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
+    checkpoint: options.folder === undefined ? undefined : checkpoint,
   }
 }
 
 async function forwardBackward(
-  { config, data, model, named }: Session,
-  { inputs, targets, B, T }: { inputs: Int32Array; targets: Int32Array; B: number; T: number },
-  step: number,
-  checkpoint: string | undefined,
+  session: Session,
+  { inputs, targets, B, T }: TokenBatch,
 ): Promise<{ loss: number; norm: number }> {
-  const parameters = [...named.values()]
-  const [lossTensor, normTensor] = scope(() => {
-    const shape = { shape: [B, T], device: model.device }
-    const loss = model.loss(tensor(inputs, shape), tensor(targets, shape), {
-      ignoreIndex: data.ignoreIndex,
-      training: true,
-    })
-    loss.backward()
-    return [loss.detach(), clipGradNorm(parameters, config.clip ?? Number.POSITIVE_INFINITY)] as const
-  })
+  const { config, data, model, parameters } = session
+  const [lossTensor, normTensor] = drawing(session, () =>
+    scope(() => {
+      const [x, y] = [inputs, targets].map((ids) => tensor(ids, { shape: [B, T], device: model.device }))
+      const loss = model.loss(x, y, { ignoreIndex: data.ignoreIndex, training: true })
+      loss.backward()
+      return [loss.detach(), clipGradNorm([...parameters.values()], config.clip ?? Number.POSITIVE_INFINITY)] as const
+    }),
+  )
   const [loss, norm] = [await lossTensor.item(), await normTensor.item()]
   lossTensor.dispose()
   normTensor.dispose()
   if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-    const where = await firstFault(named)
-    const kept = checkpoint ? `the last checkpoint is ${checkpoint}` : 'there is no checkpoint of this session yet'
-    throw new SluiceError(
-      'train',
-      `step ${step + 1}: the loss is ${loss} and the gradient's norm ${norm}; ${where}; the weights were not updated; ${kept}. ` +
-        'Try a lower learning rate, a longer warm-up or a smaller clip',
-    )
+    const what = `the loss is ${loss} and the gradient's norm ${norm}`
+    throw await divergence(session, session.step + 1, what, 'the weights were not updated')
   }
   return { loss, norm }
 }
 
+/** Held-out loss and accuracy. @throws SluiceError when the last update broke the model */
+async function measure(session: Session): Promise<Evaluation> {
+  const { model, data, step } = session
+  const held = await evaluate(model, data.heldOut, { ignoreIndex: data.ignoreIndex })
+  if (!Number.isFinite(held.loss)) throw await divergence(session, step, `the held-out loss is ${held.loss}`)
+  return held
+}
+
+async function divergence({ parameters, checkpoint }: Session, step: number, ...what: string[]): Promise<SluiceError> {
+  const where = await firstFault(parameters)
+  const kept = checkpoint ? `the last checkpoint is ${checkpoint}` : 'there is no checkpoint yet'
+  return new SluiceError(
+    'train',
+    `step ${step}: ${[what[0], where, ...what.slice(1), kept].join('; ')}. ` +
+      'Try a lower learning rate, a longer warm-up or a smaller clip',
+  )
+}
+
 /** The first parameter, in the order of the model, whose value or gradient is not finite. */
-async function firstFault(named: ReadonlyMap<string, Tensor>): Promise<string> {
+async function firstFault(parameters: ReadonlyMap<string, Tensor>): Promise<string> {
   for (const what of ['value', 'gradient'] as const) {
-    for (const [name, parameter] of named) {
+    for (const [name, parameter] of parameters) {
       const t = what === 'value' ? parameter : parameter.grad
       if (t && (await t.data()).some((x) => !Number.isFinite(x)))
         return `the ${what} of ${name} is the first that is not finite`
@@ -272,19 +325,39 @@ async function firstFault(named: ReadonlyMap<string, Tensor>): Promise<string> {
   return 'every parameter and gradient is finite, so it arose in the loss itself'
 }
 
-async function snapshot(session: Session, step: number, seconds: number): Promise<Checkpoint> {
-  const { config, data, model, optimizer } = session
+/** Writes the log and a checkpoint, if there is a folder to write to. */
+async function save({ folder }: TrainOptions, session: Session): Promise<void> {
+  if (folder === undefined) return
+  const { files, step } = session
+  await session.log.flush()
+  const checkpoint = await snapshot(session)
+  for (const [name, { data }] of checkpoint.tensors) {
+    // Written, it would take the place of one that can be gone on from.
+    if (name.startsWith('model.') && data.some((x) => !Number.isFinite(x))) {
+      throw await divergence(session, step, 'the weights are no longer finite', 'no checkpoint was written')
+    }
+  }
+  session.checkpoint = await writeCheckpoint(checkpointFolder(folder), checkpoint, { files })
+  session.savedStep = step
+  await removeLater(checkpointFolder(folder), step, files)
+}
+
+async function snapshot(session: Session): Promise<Checkpoint> {
+  const { config, data, model, optimizer, step, seconds, tokens, random } = session
   const tensors = new Map<string, HostTensor>()
   for (const [name, t] of await model.stateDict()) tensors.set(`model.${name}`, t)
   for (const [name, t] of await optimizer.state()) tensors.set(`optimizer.${name}`, t)
+  const { text } = data
   const saved: SavedConfig = {
     train: config,
-    tokenizer: (data.tokenizer?.toJSON() as TokenizerJSON | undefined) ?? null,
+    tokenizer: data.tokenizer?.toJSON() ?? null,
     vocabularySize: data.vocabularySize,
     contextLength: data.contextLength,
+    text: text ? { tokens: text.train.length + text.heldOut.length, fingerprint: text.fingerprint } : null,
     seconds,
+    tokens,
   }
-  const generators: SavedGenerators = { data: data.generator.state, weights: defaultGenerator.state }
+  const generators: SavedGenerators = { data: data.generator.state, weights: random }
   // Through JSON once, so that keys without a value are not an error.
   return { step, tensors, config: JSON.parse(JSON.stringify(saved)), generator: generators }
 }

@@ -208,7 +208,7 @@ describe('grad refuses', () => {
     expect(() => grad((x: Tensor) => x)(x)).toThrow(
       /grad: the function must return a tensor of one element, got \[2\]; sum it/,
     )
-    expect(() => grad(() => 1 as unknown as Tensor)(x)).toThrow(/got number; sum it/)
+    expect(() => grad((_x: Tensor) => 1 as unknown as Tensor)(x)).toThrow(/got number; sum it/)
     expect(() => grad((x: Tensor) => x.sum())(1 as unknown as Tensor)).toThrow(/expected tensors as inputs, got number/)
     expect(() => grad((x: Tensor) => x.sum())(tensor([1], { dtype: 'int32' }))).toThrow(
       /an int32 input has no gradient; close over it instead/,

@@ -22,8 +22,6 @@ describe('softmax', () => {
       // The shift itself is exact on the grid, so only roundings of the division differ.
       expectClose(x.add(shift).softmax(axis), y, ROUNDOFF)
       expectClose(x.logSoftmax(axis).exp(), y, ROUNDOFF)
-      const [gradient] = gradientsOf(leaf(x).softmax(axis), [leaf(x)])
-      expect(gradient.shape).toEqual(x.shape)
     })
   })
 
