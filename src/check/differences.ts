@@ -148,7 +148,7 @@ export function differences(fn: Checked, inputs: readonly Tensor[], options: Dif
         other[j] = value[j]
         compare(analytic.gradients[i]![j], numeric, () => {
           const { shape } = inputs[i]
-          return `the gradient of input ${i}, ${showShape(shape)}, at ${showIndex(shape, j)}`
+          return `the gradient of input ${i}, ${showShape(shape)},${shape.length ? ` at ${showIndex(shape, j)}` : ''}`
         })
       }
     })

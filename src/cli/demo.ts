@@ -8,11 +8,10 @@ import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
 import { reportData } from '../lab/report.ts'
 import { Generator } from '../tensor/random.ts'
-import { readCheckpoint } from '../train/checkpoint.ts'
 import { generate } from '../train/generate.ts'
 import { LiveDisplay } from '../train/live.ts'
 import { renderReport } from '../train/report/report.ts'
-import { checkpointFolder } from '../train/run.ts'
+import { checkpointFolder, newestCheckpoint } from '../train/run.ts'
 import { bigramLoss } from '../train/text.ts'
 import type { TrainResult } from '../train/trainer.ts'
 import { wholeNumber } from './options.ts'
@@ -56,17 +55,6 @@ async function mobyDick(): Promise<string> {
     .join('\n\n')
 }
 
-/** Where to go on from, if there is anything to go on from. */
-async function resumable(folder: string): Promise<boolean> {
-  return readCheckpoint(checkpointFolder(folder)).then(
-    () => true,
-    (error: Error) => {
-      if (error.message.includes('cannot be used')) throw error
-      return false
-    },
-  )
-}
-
 export const demo = {
   summary: 'train a gated transformer and its ungated twin on Moby Dick',
   usage,
@@ -95,13 +83,13 @@ export const demo = {
         seed: wholeNumber('seed', values.seed) ?? common.seed,
         model: { ...model, gate: name === 'gated' ? 'elementwise' : 'none' },
       }
-      const resume = values.resume === true && (await resumable(folder))
+      const resume = values.resume === true && (await newestCheckpoint(checkpointFolder(folder))) !== undefined
       const result = await trainLive(
         name,
         { config, text, folder, resume, overwrite: true, device: chosen.name },
         display,
       )
-      if (result.step < config.steps) {
+      if (!result.heldOut) {
         console.log(`stopped after step ${result.step} of ${config.steps}; go on with: npm start -- --resume`)
         return
       }
@@ -124,7 +112,7 @@ async function finish(results: { name: string; result: TrainResult; sample?: str
       generator: new Generator(1),
     })
     run.sample = data.tokenizer!.decode(ids)
-    const loss = result.log.at(-1)!.heldOutLoss!
+    const { loss } = result.heldOut!
     console.log(
       `  ${run.name.padEnd(8)} ${loss.toFixed(3)}   ${result.model.parameterCount.toLocaleString('en')} parameters, ${result.seconds.toFixed(0)} s`,
     )

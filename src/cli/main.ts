@@ -41,9 +41,22 @@ async function main(given: string[]): Promise<void> {
   await command.run(rest)
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  const isUsage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
-  if (error instanceof SluiceError || isUsage) console.error((error as Error).message)
-  else console.error(error)
+/** What to print of an error: one line for what a user can mend, the stack for a fault of Sluice's own. */
+function shownError(error: unknown, command: string | undefined): unknown {
+  if (error instanceof SluiceError) return error.message
+  const { code, syscall, message } = error as NodeJS.ErrnoException
+  const isMendable = syscall !== undefined || code?.startsWith('ERR_PARSE_ARGS')
+  return isMendable ? `sluice ${command}: ${message}` : error
+}
+
+// A reader such as head may close the pipe before all is written; that is its right.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+const given = process.argv.slice(2)
+main(given).catch((error: unknown) => {
+  console.error(shownError(error, given[0]))
   process.exitCode = 1
 })

@@ -1,15 +1,14 @@
 /** `sluice train`: trains on the user's own text or on a generated task, and writes the run's report. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
 import { reportData } from '../lab/report.ts'
-import { readCheckpoint } from '../train/checkpoint.ts'
 import { trainConfig } from '../train/config.ts'
 import { LiveDisplay } from '../train/live.ts'
 import { renderReport } from '../train/report/report.ts'
-import { checkpointFolder } from '../train/run.ts'
-import { type SavedConfig, type TrainOptions, type TrainResult, train } from '../train/trainer.ts'
+import { type TrainOptions, type TrainResult, train } from '../train/trainer.ts'
 import { interruptSignal, wholeNumber } from './options.ts'
 
 const usage = `usage: sluice train --data FILE [--config FILE] [options]
@@ -43,29 +42,43 @@ async function readConfig(path: string): Promise<Record<string, unknown>> {
 
 /** The folder of the run that a checkpoint file or a run's folder belongs to. */
 function runFolder(resume: string): string {
-  const path = resume.replace(/[\\/]+$/, '')
-  return path.endsWith('.safetensors') ? path.split(/[\\/]/).slice(0, -2).join('/') || '.' : path
+  if (!resume.endsWith('.safetensors')) return relative('.', resume) || '.'
+  return relative('.', dirname(dirname(resolve(resume)))) || '.'
 }
 
-async function planned(values: Record<string, string | undefined>): Promise<{ options: TrainOptions; folder: string }> {
+/** What a resumed run does not take, because it keeps its own. */
+const fixed = ['data', 'task', 'config', 'name', 'seed'] as const
+
+async function planned(values: Record<string, string | undefined>): Promise<TrainOptions & { folder: string }> {
   const steps = wholeNumber('steps', values.steps)
   if (values.resume !== undefined) {
+    const second = fixed.find((name) => values[name] !== undefined)
+    if (second) {
+      throw new SluiceError('sluice train', `--resume goes on with the run as it is; leave out --${second}`)
+    }
     const folder = runFolder(values.resume)
-    const resume = values.resume.endsWith('.safetensors') ? values.resume : checkpointFolder(folder)
-    const saved = (await readCheckpoint(resume)).config as SavedConfig
-    return { folder, options: { folder, resume, config: { steps: steps ?? saved.train.steps } } }
+    const resume = values.resume.endsWith('.safetensors') ? values.resume : true
+    return { folder, resume, config: { steps } }
   }
   const given = values.config === undefined ? {} : await readConfig(values.config)
-  const data = { ...(given.data as object | undefined) } as Record<string, unknown>
-  if (values.data !== undefined) data.text = values.data
-  if (values.task !== undefined) data.task = values.task
-  const config: Record<string, unknown> = { ...given, data }
+  const config: Record<string, unknown> = { ...given }
+  if (values.data !== undefined) config.data = { ...dataOf(given), text: values.data, task: undefined }
+  if (values.task !== undefined) config.data = { ...dataOf(given), task: values.task, text: values.data }
   const seed = wholeNumber('seed', values.seed)
   if (values.name !== undefined) config.name = values.name
   if (steps !== undefined) config.steps = steps
   if (seed !== undefined) config.seed = seed
-  const { name } = trainConfig(config)
-  return { folder: `runs/${name}`, options: { folder: `runs/${name}`, config } }
+  const { name, data } = trainConfig(config)
+  if (data.text === undefined && data.task === undefined) {
+    throw new SluiceError('sluice train', 'there is nothing to learn from: give --data FILE or --task NAME')
+  }
+  return { folder: join('runs', name), config }
+}
+
+/** The data section of a configuration; one of another type is left for `trainConfig` to refuse. */
+function dataOf({ data }: Record<string, unknown>): object {
+  if (data === undefined || (typeof data === 'object' && data !== null && !Array.isArray(data))) return data ?? {}
+  throw new SluiceError('sluice train', `data must be an object in the configuration, got ${JSON.stringify(data)}`)
 }
 
 /** Trains with a live line, and stops cleanly on Ctrl-C. */
@@ -114,27 +127,26 @@ export const trainCommand = {
     })
     const chosen = await device(values.device ?? 'auto')
     const { overwrite, ...texts } = values
-    const { options, folder } = await planned(texts)
-    const result = await trainLive(
-      folder.split('/').pop()!,
-      { ...options, overwrite, device: chosen.name },
-      new LiveDisplay(),
-    )
-    const { model, config, step, log } = result
-    if (step < config.steps) {
+    if (overwrite && values.resume !== undefined) {
+      throw new SluiceError('sluice train', '--resume goes on with a run and --overwrite replaces it; give one of them')
+    }
+    const options = await planned(texts)
+    const { folder } = options
+    const shown = { ...options, overwrite, device: chosen.name }
+    const result = await trainLive(basename(resolve(folder)), shown, new LiveDisplay())
+    const { model, config, step, heldOut } = result
+    if (!heldOut) {
       console.log(`stopped after step ${step} of ${config.steps}; go on with: sluice train --resume ${folder}`)
       model.dispose()
       return
     }
-    const held = log.at(-1)
     console.log(
-      `${step} steps on ${chosen.name}: held-out loss ${held?.heldOutLoss?.toFixed(4)} nats a token, accuracy ${((held?.heldOutAccuracy ?? 0) * 100).toFixed(1)} %`,
+      `${step} steps on ${chosen.name}: held-out loss ${heldOut.loss.toFixed(4)} nats a token, accuracy ` +
+        `${(heldOut.accuracy * 100).toFixed(1)} %`,
     )
-    await writeFile(
-      `${folder}/report.html`,
-      renderReport(await reportData(config.name, [{ name: config.name, result }])),
-    )
-    console.log(`report: ${folder}/report.html`)
+    const report = join(folder, 'report.html')
+    await writeFile(report, renderReport(await reportData(config.name, [{ name: config.name, result }])))
+    console.log(`report: ${report}`)
     model.dispose()
   },
 }

@@ -4,6 +4,7 @@
  * A is the attention after softmax, [B, H, T, T] a layer; rows are queries i, columns keys j.
  */
 import { noGrad } from '../autograd/tape.ts'
+import { SluiceError } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
 import { tensor } from '../tensor/create.ts'
 import { scope, type Tensor } from '../tensor/tensor.ts'
@@ -105,6 +106,9 @@ export async function gateScores(model: Transformer, batch: TokenBatch, bins = 2
 }
 
 export function scoresOf(layers: readonly LayerReading[], bins = 20): GateScores | undefined {
+  if (!(Number.isInteger(bins) && bins >= 1)) {
+    throw new SluiceError('gateScores', `bins must be a positive integer, got ${bins}`)
+  }
   const scored = layers.flatMap(({ gateScores }) => (gateScores ? [gateScores] : []))
   if (scored.length === 0) return undefined
   const total = scored.reduce((n, scores) => n + scores.length, 0)

@@ -63,7 +63,7 @@ async function measure({ name, result, sample }: MeasuredRun, prompt: string | u
     tokensPerSecond,
     trainLoss: log.map(({ step, loss }) => ({ step, loss })),
     heldOutLoss: held,
-    finalHeldOutLoss: held.at(-1)?.loss ?? Number.NaN,
+    finalHeldOutLoss: result.heldOut?.loss ?? held.at(-1)?.loss ?? Number.NaN,
     learningRate: log.map(({ step, learningRate }) => ({ step, value: learningRate })),
     sample,
     prompt,

@@ -112,7 +112,7 @@ const runName: Check = (value) =>
     : "a name for a folder, of letters, digits, '.', '_', '-' and not beginning with a '.' or '-'"
 
 /** What each value must be; `model` and `data.taskOptions` are objects whose keys are somebody else's to check. */
-const checks: Readonly<Record<string, Check>> = {
+const checks: Readonly<Partial<Record<string, Check>>> = {
   name: runName,
   'data.text': text,
   'data.tokenizer': oneOf('character', 'byte'),

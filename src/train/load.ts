@@ -1,7 +1,7 @@
 /** What a checkpoint says of its run, and the trained model in it. */
 import { SluiceError } from '../errors.ts'
-import type { HostTensor } from '../hub/safetensors.ts'
 import { Transformer, transformerConfig } from '../nn/index.ts'
+import type { HostTensor } from '../tensor/host.ts'
 import { defaultGenerator } from '../tensor/random.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import type { TrainConfig } from './config.ts'

@@ -5,10 +5,10 @@
  * streams and the step. So a run that was stopped and resumed ends with the bits of one that never stopped.
  */
 import { SluiceError } from '../errors.ts'
-import type { HostTensor } from '../hub/safetensors.ts'
 import type { Transformer } from '../nn/index.ts'
 import { clipGradNorm, type Optimizer } from '../optim/index.ts'
 import { tensor } from '../tensor/create.ts'
+import type { HostTensor } from '../tensor/host.ts'
 import { defaultGenerator, type GeneratorState } from '../tensor/random.ts'
 import { scope, type Tensor } from '../tensor/tensor.ts'
 import { type Checkpoint, type CheckpointFiles, nodeFiles, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
@@ -257,7 +257,7 @@ async function loop(options: TrainOptions, session: Session): Promise<TrainResul
   // A run that was stopped, or has no steps to do, is a run all the same.
   if (session.savedStep !== session.step) await save(options, session)
   const { step, seconds, tokens, checkpoint } = session
-  if (step === config.steps) heldOut ??= await measure(session)
+  heldOut = step === config.steps ? (heldOut ?? (await measure(session))) : undefined
   await log.flush()
   return {
     model,

@@ -220,6 +220,13 @@ describe('backward refuses', () => {
     const x = leaf([1])
     const slope = grad((x: Tensor) => x.mul(frozen).sum())(x)
     expect(await slope.array()).toEqual([10])
+    const older = leaf([5]).mul(2)
+    const other = grad((x: Tensor) => {
+      const y = x.add(older)
+      older.dispose()
+      return y.sum()
+    })(x)
+    expect(await other.array()).toEqual([1])
   })
 
   test('a failing rule, without leaving anything behind', () => {

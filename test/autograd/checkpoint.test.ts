@@ -131,6 +131,7 @@ describe('checkpoint', () => {
   test('does not mind parameters that the function makes for itself', async () => {
     const x = tensor([2], { requiresGrad: true })
     const y = checkpoint((x: Tensor) => x.mul(tensor([5], { requiresGrad: true })), x)
+    expect(y.node?.inputs).toEqual([x])
     y.sum().backward()
     expect(await x.grad?.array()).toEqual([5])
     // grad inside makes one of an untracked input.

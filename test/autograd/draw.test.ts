@@ -12,7 +12,7 @@ function parameter(data: Nested, label: string): Tensor {
   return t
 }
 
-const unescape = (text: string) =>
+const plainText = (text: string) =>
   text
     .replaceAll('&lt;', '<')
     .replaceAll('&gt;', '>')
@@ -32,7 +32,7 @@ function parseSvg(svg: string): string[] {
     const [, closes, name, , empty, content] = match
     if (content !== undefined) {
       expect(content).toMatch(/^(?:[^&]|&(?:lt|gt|quot|amp|#39);)*$/)
-      if (open.at(-1) === 'text') texts.push(unescape(content))
+      if (open.at(-1) === 'text') texts.push(plainText(content))
     } else if (closes) expect(open.pop()).toBe(name)
     else if (!empty) open.push(name)
   }
@@ -180,7 +180,9 @@ describe('draw', () => {
 })
 
 describe('text', () => {
-  const texts = fc.string({ unit: 'binary', maxLength: 30 })
+  const special = fc.constantFrom(...'"\\<>&{}| \'\n\r\0', '\ud800', '\udfff', '\ufffe', '\uffff', '左', '😀')
+  const unit = fc.oneof(special, fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }))
+  const texts = fc.string({ unit, maxLength: 30 })
   const drawings = fc.record({ label: texts, name: texts, line: texts }).map(({ label, name, line }) => ({
     items: [
       { kind: 'parameter' as const, label, shape: '[]', value: [line], gradient: [line, line] },

@@ -33,7 +33,8 @@ interface Real {
 const living = (model: Model): Handle[] => model.handles.filter(({ alive }) => alive)
 
 function add(model: Model, real: Tensor, inputs: Handle[], tracked: boolean): void {
-  const handle = { real, inputs, alive: true, tracked }
+  // What does not record has no history: should it be made a parameter later, it is a leaf.
+  const handle = { real, inputs: tracked ? inputs : [], alive: true, tracked }
   model.handles.push(handle)
   model.owners.at(-1)!.add(handle)
 }

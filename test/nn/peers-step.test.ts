@@ -1,31 +1,16 @@
 /** The whole stack against PyTorch: the same model, data and optimizer must give the same losses. */
 import { describe, expect, it } from 'vitest'
+import { hashBatch, hashModel, hashModelSizes } from '../../bench/hash-model.ts'
 import { noGrad, scope } from '../../src/index.ts'
-import { Transformer } from '../../src/nn/index.ts'
-import { AdamW, decayGroups } from '../../src/optim/index.ts'
-import { hashBatch, hashWeights, tiny } from './hash-model.ts'
 
 describe('the model of the engine comparisons', () => {
   it('has the losses that PyTorch prints, before and after 20 steps', async () => {
-    const model = new Transformer({
-      vocabularySize: tiny.V,
-      width: tiny.width,
-      layers: tiny.layers,
-      heads: tiny.heads,
-      gate: 'elementwise',
-      feedForward: 'gelu',
-      position: 'learned',
-      contextLength: tiny.T,
-      queryKeyNorm: false,
-      eps: 1e-5,
-      tied: false,
-    })
-    model.loadStateDict(hashWeights())
-    const optimizer = new AdamW(decayGroups(model, 0.1), { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8 })
+    const { tiny } = hashModelSizes
+    const { model, optimizer } = hashModel(tiny)
     let first = Number.NaN
     for (let step = 0; step < 20; step++) {
       const loss = scope(() => {
-        const { tokens, targets } = hashBatch(step)
+        const { tokens, targets } = hashBatch(tiny, step)
         const value = model.loss(tokens, targets)
         value.backward()
         optimizer.step()
@@ -36,7 +21,7 @@ describe('the model of the engine comparisons', () => {
       loss.dispose()
     }
     const after = scope(() => {
-      const { tokens, targets } = hashBatch(0)
+      const { tokens, targets } = hashBatch(tiny, 0)
       return noGrad(() => model.loss(tokens, targets))
     })
     // Both engines compute in float32 and sum in different orders: 2^-24 = 6e-8 relative a rounding, which training

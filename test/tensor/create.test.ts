@@ -77,15 +77,19 @@ describe('tensor', () => {
     expect(tensor([1, 2, 3, 4], { shape: [2, 2] }).shape).toEqual([2, 2])
   })
 
-  test('does not share the array that it was given, nor the one it gives back', async () => {
-    const given = Float32Array.of(1, 2)
-    const t = tensor(given)
-    given[0] = 9
-    const read = await t.data()
-    expect(read).toEqual(Float32Array.of(1, 2))
-    read[0] = 9
-    expect(await t.data()).toEqual(Float32Array.of(1, 2))
-  })
+  test.each(['cpu', 'reference'])(
+    'does not share the array it was given, nor the one it gives back, on %s',
+    async (device) => {
+      const given = device === 'cpu' ? Float32Array.of(1, 2) : Float64Array.of(1, 2)
+      const t = tensor(given, { device })
+      given[0] = 9
+      for (const read of [await t.data(), t.dataNow()]) {
+        expect(Array.from(read)).toEqual([1, 2])
+        read[0] = 9
+      }
+      expect(await t.array()).toEqual([1, 2])
+    },
+  )
 
   test('keeps sizes of zero', async () => {
     for (const [data, shape] of [

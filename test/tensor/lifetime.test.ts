@@ -165,10 +165,13 @@ describe('dispose', () => {
     const before = held()
     const t = zeros([4])
     expect(held() - before).toBe(1)
+    const other = t.detach()
     t.dispose()
     t.dispose()
+    expect([t.isDisposed, other.isDisposed]).toEqual([true, false])
+    expect(held() - before).toBe(1)
+    other.dispose()
     expect(held()).toBe(before)
-    expect(t.isDisposed).toBe(true)
   })
 
   test('using frees at the end of its block', () => {

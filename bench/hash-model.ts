@@ -1,13 +1,39 @@
 /**
- * The small language model of the engine comparisons, whose weights and data come from an integer hash, so that every
+ * The character language model of the engine comparisons, whose weights and data come from an integer hash, so that every
  * engine must print the same losses. The numbers to reproduce were printed by PyTorch 1.13.
+ *
+ * Learned positions, L x { RMSNorm, causal softmax attention with an elementwise sigmoid gate; RMSNorm, MLP of 4 C with
+ * gelu }, RMSNorm, untied head, mean cross-entropy. B batch, T time, C model width, H heads, V vocabulary, L layers.
  */
+import { type Tensor, tensor } from '../src/index.ts'
+import { type HostTensor, Transformer } from '../src/nn/index.ts'
+import { AdamW, decayGroups } from '../src/optim/index.ts'
 
-import type { Tensor } from '../../src/index.ts'
-import { tensor } from '../../src/index.ts'
-import type { HostTensor } from '../../src/nn/index.ts'
+export interface HashModelSize {
+  /** L */
+  readonly layers: number
+  /** C */
+  readonly width: number
+  /** H */
+  readonly heads: number
+  readonly T: number
+  readonly B: number
+  /** K: batches, which take turns; the second loss is that of batch 0 after K steps. */
+  readonly batches: number
+  /** Cross-entropy in nats of batch 0 before the first step and after K, to 5 decimals. */
+  readonly losses: readonly [first: number, afterK: number]
+}
 
-export const tiny = { layers: 2, width: 64, heads: 4, T: 64, B: 8, V: 65 } as const
+export const hashModelSizes = {
+  tiny: { layers: 2, width: 64, heads: 4, T: 64, B: 8, batches: 20, losses: [4.17304, 2.41261] },
+  small: { layers: 4, width: 128, heads: 4, T: 64, B: 12, batches: 10, losses: [4.21178, 1.82929] },
+  medium: { layers: 6, width: 384, heads: 6, T: 256, B: 4, batches: 3, losses: [4.36738, 2.04912] },
+} as const satisfies Record<string, HashModelSize>
+
+export type HashModelName = keyof typeof hashModelSizes
+
+/** V */
+export const vocabularySize = 65
 
 /** Uniform in [0, 1): the index times an odd constant plus the seed's offset, mixed by two rounds of xor-shift-multiply. */
 export function hash(index: number, seed: number): number {
@@ -26,13 +52,13 @@ const text = (() => {
   const tokens = new Int32Array(20000)
   for (let i = 1; i < tokens.length; i++) {
     const jump = hash(i, 99) < 0.2 ? 1 + Math.floor(hash(i, 98) * 64) : 0
-    tokens[i] = (tokens[i - 1] * 5 + 3 + jump) % tiny.V
+    tokens[i] = (tokens[i - 1] * 5 + 3 + jump) % vocabularySize
   }
   return tokens
 })()
 
-export function hashBatch(step: number): { tokens: Tensor; targets: Tensor } {
-  const { B, T } = tiny
+/** Tokens [B, T] and those that follow them. */
+export function hashBatch({ B, T }: HashModelSize, step: number): { tokens: Tensor; targets: Tensor } {
   const rows = Array.from({ length: B }, (_, b) => Math.floor(hash(step * B + b, 7) * (text.length - T - 1)))
   const take = (ahead: number) =>
     tensor(Int32Array.from(rows.flatMap((row) => [...text.subarray(row + ahead, row + ahead + T)])), { shape: [B, T] })
@@ -47,8 +73,8 @@ function transposed(m: Float32Array, rows: number, columns: number, start = 0, w
 }
 
 /** The weights under the names of `Transformer`; matrices of the comparison multiply from the right, ours are transposed. */
-export function hashWeights(): Map<string, HostTensor> {
-  const { layers, width: C, T, V } = tiny
+export function hashWeights({ layers, width: C, T }: HashModelSize): Map<string, HostTensor> {
+  const V = vocabularySize
   const table = (seed: number, rows: number): HostTensor => ({
     dtype: 'float32',
     shape: [rows, C],
@@ -76,4 +102,23 @@ export function hashWeights(): Map<string, HostTensor> {
     at('feedForwardNorm', ones)
   }
   return state
+}
+
+/** The model with its weights, and its optimizer: AdamW, 0.1 decay on matrices. The caller disposes of both. */
+export function hashModel(size: HashModelSize): { model: Transformer; optimizer: AdamW } {
+  const model = new Transformer({
+    vocabularySize,
+    width: size.width,
+    layers: size.layers,
+    heads: size.heads,
+    gate: 'elementwise',
+    feedForward: 'gelu',
+    position: 'learned',
+    contextLength: size.T,
+    queryKeyNorm: false,
+    eps: 1e-5,
+    tied: false,
+  })
+  model.loadStateDict(hashWeights(size))
+  return { model, optimizer: new AdamW(decayGroups(model, 0.1), { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8 }) }
 }
