@@ -1,7 +1,6 @@
 /** The command line of the benches: `step`, `ops`, or both. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { SluiceError } from '../src/errors.ts'
 import { benchCases } from './cases.ts'
 import { type HashModelName, hashModelSizes } from './hash-model.ts'
 import { showMachine, thisMachine } from './machine.ts'
@@ -15,7 +14,7 @@ const usage = `usage: npm run bench        [-- --time MS] [--save]
   --config NAME  one model (tiny and small unless given)
   --steps N      training steps (60 tiny, 25 small, 5 medium unless given)
   --only NAME    one operation
-  --time MS      for each operation and pass (200 unless given, about 100 seconds in all; 60 for npm run bench)
+  --time MS      for each operation and pass (200 unless given, about a minute in all; 60 for npm run bench)
   --json         print each step's result as a line of JSON
   --json FILE    write the operations' times to a file
   --save         write both results to bench/results/<date>-cpu.json`
@@ -23,14 +22,14 @@ const usage = `usage: npm run bench        [-- --time MS] [--save]
 function positiveInteger(option: string, text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw new SluiceError('bench', `--${option} must be a positive integer, got '${text}'`)
+    throw new Error(`--${option} must be a positive integer, got '${text}'`)
   }
   return value
 }
 
 function namedConfig(name: string): HashModelName {
   if (Object.hasOwn(hashModelSizes, name)) return name as HashModelName
-  throw new SluiceError('bench', `there is no config '${name}'; there are ${Object.keys(hashModelSizes).join(', ')}`)
+  throw new Error(`there is no config '${name}'; there are ${Object.keys(hashModelSizes).join(', ')}`)
 }
 
 /** Measures and prints; sets the exit code when losses do not agree. */
@@ -54,7 +53,7 @@ async function benchSteps(
 
 async function benchOperations(time: number, only: string | undefined): Promise<OperationTime[]> {
   const cases = benchCases().filter(({ name }) => only === undefined || name === only)
-  if (cases.length === 0) throw new SluiceError('bench', `there is no public operation '${only}'`)
+  if (cases.length === 0) throw new Error(`there is no public operation '${only}'`)
   const times: OperationTime[] = []
   for (const each of cases) {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${times.length + 1}/${cases.length} ${each.name}`)
@@ -68,7 +67,11 @@ async function benchOperations(time: number, only: string | undefined): Promise<
   return times
 }
 
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+/** Indented; numbers to 6 digits, more than any of these measurements has. */
+const json = (value: unknown): string => {
+  const shorter = (_: string, x: unknown) => (typeof x === 'number' ? Number(x.toPrecision(6)) : x)
+  return `${JSON.stringify(value, shorter, 2)}\n`
+}
 
 async function stepCommand(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -122,7 +125,6 @@ try {
   if (!command || rest.includes('--help')) console.log(usage)
   else await command(rest)
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  console.error(usage)
+  console.error(error instanceof Error ? `bench: ${error.message} (--help lists the options)` : error)
   process.exitCode = 1
 }

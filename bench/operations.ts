@@ -16,11 +16,11 @@ export interface OperationTime {
   readonly forward: number
   /** Microseconds; null for what has no gradient. */
   readonly forwardBackward: number | null
-  /** Of the forward pass; null where operations are not counted. */
+  /** Of the forward pass; null where flops are not counted. */
   readonly gflops: number | null
   /** Of both passes: the backward one counts twice the forward one. */
   readonly gflopsBoth: number | null
-  /** Bytes of the tensors that go in and come out, each once, by forward time; null where operations are counted. */
+  /** Bytes of the tensors that go in and come out, each once, by forward time; null where flops are counted or nothing is moved. */
   readonly gbs: number | null
 }
 
@@ -47,11 +47,13 @@ export async function measureOperation(given: BenchCase, time: number): Promise<
   for (const t of tensorsAmong(drawn)) t.dispose()
   const call = () => record.call(...(moved.given as never[]))
 
-  const { resultBytes, cotangent } = scope(() => {
+  const { resultBytes, isView, cotangent } = scope(() => {
     const result = call()
     const first = floatsAmong(result).at(0)
+    const results = tensorsAmong([result])
     return {
-      resultBytes: tensorsAmong([result]).reduce((sum, t) => sum + t.bytes, 0),
+      resultBytes: results.reduce((sum, t) => sum + t.bytes, 0),
+      isView: results.every((t) => moved.tensors.some(({ storage }) => storage === t.storage)),
       cotangent: record.differentiable && first ? full(first.shape, 1, { device: 'cpu' }) : null,
     }
   })
@@ -82,7 +84,7 @@ export async function measureOperation(given: BenchCase, time: number): Promise<
     forwardBackward: both === null ? null : both * 1e3,
     gflops: flops ? flops / forward / 1e6 : null,
     gflopsBoth: flops && both !== null ? (3 * flops) / both / 1e6 : null,
-    gbs: flops ? null : bytes / forward / 1e6,
+    gbs: flops || isView ? null : bytes / forward / 1e6,
   }
 }
 

@@ -7,6 +7,8 @@
 
 /** Folder that holds `src` and `kernels`, as it appears in stack frames. */
 const ownRoot = new URL('../', import.meta.url).href.replace(/^file:\/\//, '')
+/** This file itself: in a bundle, all of Sluice. */
+const ownFile = import.meta.url.replace(/^file:\/\//, '')
 const ownFolders = [`${ownRoot}src/`, `${ownRoot}kernels/`]
 
 interface Frame {
@@ -27,6 +29,7 @@ function frames(stack: string): Frame[] {
 export function userPlace(stack: string): string {
   const frame = frames(stack).find(
     ({ file }) =>
+      file !== ownFile &&
       !ownFolders.some((folder) => file.startsWith(folder)) &&
       !file.startsWith('node:') &&
       !file.includes('/node_modules/'),
@@ -34,11 +37,27 @@ export function userPlace(stack: string): string {
   return frame ? `${frame.file.split(/[\\/]/).pop()}:${frame.line}` : ''
 }
 
-/** The stack of the caller as text; its formatting is lazy, so taking it costs about a microsecond. */
+/** Frames kept of a stack: V8's 10 end inside Sluice for most operations. */
+const STACK_FRAMES = 50
+
+function withDeepStack<R>(body: () => R): R {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = Math.max(before, STACK_FRAMES)
+  try {
+    return body()
+  } finally {
+    Error.stackTraceLimit = before
+  }
+}
+
+/** The stack of the caller as text; its formatting is lazy, so taking it costs a few microseconds. */
 export function stackHere(): () => string {
-  const holder = new Error()
+  const holder = withDeepStack(() => new Error())
   return () => holder.stack ?? ''
 }
+
+/** Stands for the place of what only Sluice itself has seen, and which no error will ask for. */
+export const noStack = (): string => ''
 
 /**
  * Every error that Sluice raises on purpose.
@@ -54,6 +73,7 @@ export class SluiceError extends Error {
     super(`${operation}: ${message}`)
     this.name = 'SluiceError'
     this.operation = operation
+    withDeepStack(() => Error.captureStackTrace?.(this, SluiceError))
     const place = userPlace(this.stack ?? '')
     if (place) this.message += ` (at ${place})`
   }

@@ -2,20 +2,17 @@
  * The main job: a small gated-attention transformer and its ungated twin learn Moby Dick side by side, from the same seed
  * and in the same data order; then their held-out losses, a sample each and one report.
  */
-import { mkdir, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
-import { reportData } from '../lab/report.ts'
 import { Generator } from '../tensor/random.ts'
 import { generate } from '../train/generate.ts'
 import { LiveDisplay } from '../train/live.ts'
-import { renderReport } from '../train/report/report.ts'
 import { checkpointFolder, newestCheckpoint } from '../train/run.ts'
 import { bigramLoss } from '../train/text.ts'
 import type { TrainResult } from '../train/trainer.ts'
 import { wholeNumber } from './options.ts'
-import { trainLive } from './train.ts'
+import { trainLive, writeReport } from './train.ts'
 
 const usage = `usage: npm start [-- options]
 
@@ -68,6 +65,8 @@ export const demo = {
         resume: { type: 'boolean' },
       },
     })
+    const steps = wholeNumber('steps', values.steps) ?? common.steps
+    const seed = wholeNumber('seed', values.seed) ?? common.seed
     const began = performance.now()
     const chosen = await device(values.device ?? 'auto')
     const text = await mobyDick()
@@ -79,8 +78,8 @@ export const demo = {
       const config = {
         ...common,
         name: `moby-dick-${name}`,
-        steps: wholeNumber('steps', values.steps) ?? common.steps,
-        seed: wholeNumber('seed', values.seed) ?? common.seed,
+        steps,
+        seed,
         model: { ...model, gate: name === 'gated' ? 'elementwise' : 'none' },
       }
       const resume = values.resume === true && (await newestCheckpoint(checkpointFolder(folder))) !== undefined
@@ -118,13 +117,11 @@ async function finish(results: { name: string; result: TrainResult; sample?: str
     )
   }
   console.log(`\nthe gated model goes on:\n\n${prompt}${results[0].sample}\n`)
-  const report = await reportData('Moby Dick, gated beside ungated', results, {
+  const report = await writeReport('runs/moby-dick', 'Moby Dick, gated beside ungated', results, {
     prompt,
     textName: 'Moby Dick (Herman Melville, 1851)',
     baselines: [{ name: 'bigram', loss: bigram }],
   })
-  await mkdir('runs/moby-dick', { recursive: true })
-  await writeFile('runs/moby-dick/report.html', renderReport(report))
   for (const { result } of results) result.model.dispose()
-  console.log(`report: runs/moby-dick/report.html   (${((performance.now() - began) / 1000).toFixed(0)} s in all)`)
+  console.log(`report: ${report}   (${((performance.now() - began) / 1000).toFixed(0)} s in all)`)
 }

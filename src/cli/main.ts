@@ -46,7 +46,7 @@ function shownError(error: unknown, command: string | undefined): unknown {
   if (error instanceof SluiceError) return error.message
   const { code, syscall, message } = error as NodeJS.ErrnoException
   const isMendable = syscall !== undefined || code?.startsWith('ERR_PARSE_ARGS')
-  return isMendable ? `sluice ${command}: ${message}` : error
+  return isMendable ? `sluice ${command}: ${message.replaceAll('\n', ' ')}` : error
 }
 
 // A reader such as head may close the pipe before all is written; that is its right.

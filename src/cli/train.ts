@@ -1,13 +1,12 @@
 /** `sluice train`: trains on the user's own text or on a generated task, and writes the run's report. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
-import { reportData } from '../lab/report.ts'
+import { type MeasuredRun, type ReportOptions, reportData } from '../lab/report.ts'
 import { trainConfig } from '../train/config.ts'
 import { LiveDisplay } from '../train/live.ts'
-import { renderReport } from '../train/report/report.ts'
 import { type TrainOptions, type TrainResult, train } from '../train/trainer.ts'
 import { interruptSignal, wholeNumber } from './options.ts'
 
@@ -106,6 +105,21 @@ export async function trainLive(name: string, options: TrainOptions, display: Li
   }
 }
 
+/** Measures the runs and writes `report.html` into a folder, which is made if missing. */
+export async function writeReport(
+  folder: string,
+  title: string,
+  runs: readonly MeasuredRun[],
+  options?: ReportOptions,
+): Promise<string> {
+  // Loaded here, as the library of charts takes longer to load than all else together.
+  const { renderReport } = await import('../train/report/report.ts')
+  const path = join(folder, 'report.html')
+  await mkdir(folder, { recursive: true })
+  await writeFile(path, renderReport(await reportData(title, runs, options)))
+  return path
+}
+
 export const trainCommand = {
   summary: 'train on a text or a generated task',
   usage,
@@ -144,9 +158,7 @@ export const trainCommand = {
       `${step} steps on ${chosen.name}: held-out loss ${heldOut.loss.toFixed(4)} nats a token, accuracy ` +
         `${(heldOut.accuracy * 100).toFixed(1)} %`,
     )
-    const report = join(folder, 'report.html')
-    await writeFile(report, renderReport(await reportData(config.name, [{ name: config.name, result }])))
-    console.log(`report: ${report}`)
+    console.log(`report: ${await writeReport(folder, config.name, [{ name: config.name, result }])}`)
     model.dispose()
   },
 }

@@ -2,7 +2,7 @@
 import { solveUnitLowerRow } from '../../kernels/linear.ts'
 import * as kernels from '../../kernels/matmul.ts'
 import type { Cotangent } from '../autograd/tape.ts'
-import { SluiceError, showShape } from '../errors.ts'
+import { noStack, SluiceError, showShape } from '../errors.ts'
 import { launch } from '../tensor/launch.ts'
 import { broadcastShapes, broadcastStrides, collapse, type Shape, sameShape, sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -199,7 +199,7 @@ export const solveUnitLower: Operation<[a: Tensor, b: Tensor, options?: { transp
         [x, a, row, transpose ? 1 : 0, rows, columns],
         [columns, rows, batch],
       )
-      x.dispose()
+      x.dispose(noStack)
       x = next
     }
     return x

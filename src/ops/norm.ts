@@ -51,8 +51,6 @@ const rmsNormInputGradient: Operation<[dy: Tensor, x: Tensor, weight: Tensor, ep
     const scale = launch(kernels.rmsScale, [N], [x, C, eps])
     const dot = launch(kernels.rmsNormDot, [N], [dy, x, weight, C, centre])
     const dx = launch(kernels.rmsNormInputGradient, shape, [dy, x, weight, scale, dot, C, centre], [C, N, 1])
-    scale.dispose()
-    dot.dispose()
     return dx
   },
   vjp: (g, _dx, dy, x, weight, eps, centre) =>
@@ -83,7 +81,6 @@ const rmsNormWeightTerm: Operation<[dy: Tensor, x: Tensor, eps: number]> = defin
     const [N, C] = rowsOf(x)
     const scale = launch(kernels.rmsScale, [N], [x, C, eps])
     const term = launch(kernels.rmsNormWeightTerm, shape, [dy, x, scale, C], [C, N, 1])
-    scale.dispose()
     return term
   },
   vjp: (g, _y, dy, x, eps) =>
@@ -115,7 +112,6 @@ export const rmsNorm: Operation<[x: Tensor, weight: Tensor, options?: RmsNormOpt
     const [N, C] = rowsOf(x)
     const scale = launch(kernels.rmsScale, [N], [x, C, eps])
     const y = launch(kernels.rmsNormCell, shape, [x, scale, weight, C, centre], [C, N, 1])
-    scale.dispose()
     return y
   },
   vjp: (dy, _y, x, weight, eps, centre) => [

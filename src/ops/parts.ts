@@ -97,11 +97,9 @@ export const pad: Operation<[x: Tensor, widths: Widths, value?: number]> = defin
       const [outer, n, inner] = around(result.shape, axis)
       const total = before + n + after
       const shape = result.shape.with(axis, total)
-      const padded = launch(kernels.padAxis, shape, [result, n, before, inner, value], [inner, total, outer], {
+      result = launch(kernels.padAxis, shape, [result, n, before, inner, value], [inner, total, outer], {
         dtype: x.dtype,
       })
-      result.dispose()
-      result = padded
     })
     return result
   },
@@ -173,8 +171,6 @@ export const concat: Operation<[tensors: readonly Tensor[], axis?: number]> = de
         joined.push(
           launch(kernels.concatPair, shape, [a, b, na, nb, inner], [inner, na + nb, outer], { dtype: a.dtype }),
         )
-        a.dispose()
-        b.dispose()
       }
       parts = joined
     }

@@ -5,10 +5,10 @@
  * Everything else comes from the record: the Tensor method, the gradient and parity properties, the bench case and the
  * row in the reference.
  */
-import { type Cotangent, noGrad, record as recordOnTape } from '../autograd/tape.ts'
-import { SluiceError } from '../errors.ts'
+import { type Cotangent, isRecording, noGrad, record as recordOnTape } from '../autograd/tape.ts'
+import { noStack, SluiceError } from '../errors.ts'
 import type { Shape } from '../tensor/shape.ts'
-import { isTensor, type Tensor } from '../tensor/tensor.ts'
+import { inOperation, isTensor, scopeAt, type Tensor } from '../tensor/tensor.ts'
 
 /** What an elementwise operation takes: a tensor, or a number that stands for a rank-0 one. */
 export type Operand = Tensor | number
@@ -156,7 +156,8 @@ export function defineOp<P extends unknown[], A extends unknown[], R>(
 ): Operation<P, R | Tensor> {
   const { name } = definition
   if (registry.has(name)) throw new SluiceError('defineOp', `there already is an operation named '${name}'`)
-  const call = 'compose' in definition ? definition.compose : primitiveCall(definition)
+  const body = 'compose' in definition ? compositeCall(definition) : primitiveCall(definition)
+  const call = (...given: P): R | Tensor => inOperation(() => body(...given))
   const record: OpRecord = {
     name,
     doc: definition.doc,
@@ -171,7 +172,7 @@ export function defineOp<P extends unknown[], A extends unknown[], R>(
     call,
   }
   registry.set(name, record)
-  return Object.assign((...given: P) => call(...given), { record })
+  return Object.assign(call, { record })
 }
 
 function primitiveCall<P extends unknown[], A extends unknown[]>(definition: Primitive<P, A>): (...given: P) => Tensor {
@@ -179,9 +180,22 @@ function primitiveCall<P extends unknown[], A extends unknown[]>(definition: Pri
   return (...given) => {
     const a = prepare ? prepare(...given) : (given as unknown[] as A)
     const outputShape = shape(...a)
-    const y = noGrad(() => forward(outputShape, ...a))
-    if (vjp === null) return y
-    return recordOnTape(name, tensorsAmong(a), y, (dy) => vjp(dy, y, ...a))
+    const y = scopeAt(noStack, () => noGrad(() => forward(outputShape, ...a)))
+    if (vjp !== null) recordOnTape(name, tensorsAmong(a), y, (dy) => vjp(dy, y, ...a))
+    if (prepare && !y.node) freeOwn(tensorsAmong(a), tensorsAmong(given))
+    return y
+  }
+}
+
+/** Frees what `prepare` made, such as the tensor of a number: without a graph nobody needs it any more. */
+function freeOwn(prepared: readonly Tensor[], given: readonly Tensor[]): void {
+  for (const t of prepared) if (!given.includes(t)) t.dispose(noStack)
+}
+
+function compositeCall<P extends unknown[], R>({ compose }: Composite<P, R>): (...given: P) => R {
+  return (...given) => {
+    const isRecorded = isRecording() && tensorsAmong(given).some((t) => t.isTracked)
+    return isRecorded ? compose(...given) : scopeAt(noStack, () => compose(...given))
   }
 }
 

@@ -28,14 +28,14 @@ function reducedShape(shape: Shape, axes: readonly number[], keepdim: boolean): 
 /** Launches a kernel of [Z, n, X] over each run of adjacent axes, from the last run to the first. */
 function reduceAxes(kernel: CellKernel, x: Tensor, axes: readonly number[]): Tensor {
   let result = x.alias(x.shape)
+  // Without axes nothing is reduced, but the result is of the float type all the same.
+  if (axes.length === 0 && x.dtype === 'int32') return launch(kernel, x.shape, [x, 1, 1], [1, 1, x.size])
   for (let end = axes.length - 1; end >= 0; ) {
     let start = end
     while (start > 0 && axes[start - 1] === axes[start] - 1) start--
     const [outer, n, inner] = around(result.shape, axes[start], axes[end])
     const shape = result.shape.map((size, axis) => (axis >= axes[start] && axis <= axes[end] ? 1 : size))
-    const reduced = launch(kernel, shape, [result, n, inner], [inner, 1, outer])
-    result.dispose()
-    result = reduced
+    result = launch(kernel, shape, [result, n, inner], [inner, 1, outer])
     end = start - 1
   }
   return result
@@ -157,7 +157,7 @@ function logsumexpAxes(x: Tensor, axes: readonly number[]): Tensor {
 }
 
 export const logsumexp: Reduction = reduction('logsumexp', {
-  doc: 'log sum e^x, without overflow; -infinity where all are -infinity.',
+  doc: 'log sum e^x, without overflow; -infinity where all are -infinity, and there the gradient is NaN.',
   forward: logsumexpAxes,
   vjp: (dy, y, x) => () => mul(dy, exp(sub(x, y))),
   draw: { low: -4, high: 4 },

@@ -32,7 +32,6 @@ const softmaxGradient: Operation<[dy: Tensor, y: Tensor, axis: number, scale: nu
     const [outer, n, inner] = around(shape, axis)
     const dot = launch(kernels.softmaxDot, shape.with(axis, 1), [dy, y, n, inner], [inner, 1, outer])
     const dx = launch(kernels.softmaxGradient, shape, [dy, y, dot, n, inner, scale], [inner, n, outer])
-    dot.dispose()
     return dx
   },
   // Linear in dy, and symmetric there, so its own gradient to dy is itself.

@@ -36,6 +36,8 @@ const living = new Map<number, WeakRef<Tensor>>()
  * module in its constructor): only a map with weak keys lets such a ring be collected.
  */
 const stacks = new WeakMap<Tensor, () => string>()
+/** How many operations are running, one inside the other. What they make on the way belongs to the graph, not to a line. */
+let operationDepth = 0
 const collected = new FinalizationRegistry<{ id: number; storage: Storage }>(({ id, storage }) => {
   if (living.delete(id)) storage.release()
 })
@@ -54,7 +56,7 @@ function own(tensor: Tensor, scope: Scope): void {
 function ownByProgram(tensor: Tensor): void {
   owners.delete(tensor)
   living.set(tensor.id, new WeakRef(tensor))
-  stacks.set(tensor, stackHere())
+  if (operationDepth === 0) stacks.set(tensor, stackHere())
   collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
 }
 
@@ -75,6 +77,27 @@ export function liveWith(tensor: Tensor, like: Tensor): void {
   untrack(tensor)
   if (scope) own(tensor, scope)
   else ownByProgram(tensor)
+}
+
+/**
+ * Runs one operation. Of the tensors it makes outside any scope only its results are the program's own, and named in
+ * `checkLeaks`; what the graph keeps beside them goes when the collector takes the graph.
+ */
+export function runOperation<R>(body: () => R, isTensor: (value: unknown) => value is Tensor): R {
+  operationDepth++
+  let result: R
+  try {
+    result = body()
+  } finally {
+    operationDepth--
+  }
+  if (operationDepth === 0 && !current) {
+    const results = new Set<Tensor>()
+    tensorsIn(result, isTensor, results, new Set())
+    const stack = stackHere()
+    for (const tensor of results) if (living.has(tensor.id) && !stacks.has(tensor)) stacks.set(tensor, stack)
+  }
+  return result
 }
 
 /** Tells the collector that the tensor now holds another storage. */
@@ -158,9 +181,10 @@ export function checkLeaks(body?: () => void): Leak[] {
   const leaks: Leak[] = []
   for (const [id, reference] of living) {
     const tensor = before.has(id) ? undefined : reference.deref()
-    if (!tensor) continue
+    const made = tensor && stacks.get(tensor)
+    if (!made) continue
     const { shape, dtype, device, bytes } = tensor
-    const stack = stacks.get(tensor)?.() ?? ''
+    const stack = made()
     leaks.push({ shape, dtype, device, bytes, place: userPlace(stack), stack })
   }
   return leaks

@@ -7,7 +7,7 @@ import type { Device, DType, TypedArray } from '../device/device.ts'
 import { bytesPerElement } from '../device/device.ts'
 import { findDevice } from '../device/registry.ts'
 import { SluiceError, showShape, stackHere, userPlace } from '../errors.ts'
-import { runScope, storageReplaced, track, untrack } from './lifetime.ts'
+import { runOperation, runScope, storageReplaced, track, untrack } from './lifetime.ts'
 import { formatArray } from './print.ts'
 import { type Shape, sameShape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
@@ -240,6 +240,11 @@ export function isTensor(value: unknown): value is Tensor {
  */
 export function scope<R>(body: () => R): R {
   return runScope(body, isTensor)
+}
+
+/** Runs the body of one operation: what it makes outside any scope besides its results belongs to the graph. */
+export function inOperation<R>(body: () => R): R {
+  return runOperation(body, isTensor)
 }
 
 /** `scope` for many short scopes with one place: the stack, which names it in errors, is taken once by the caller. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { findDevice } from '../../src/device/registry.ts'
 import { activationOf, attentionSink, gateScores, massiveActivation } from '../../src/lab/metrics.ts'
 import { reportData } from '../../src/lab/report.ts'
+import { formatInteger } from '../../src/train/report/format.ts'
 import { renderReport } from '../../src/train/report/report.ts'
 import type { TokenBatch } from '../../src/train/text.ts'
 import { type TrainResult, train } from '../../src/train/trainer.ts'
@@ -71,9 +72,7 @@ describe('two runs', () => {
     for (const run of data.runs) {
       expect(row(page, 'First-token attention')).toContain(run.firstToken!.mean.toFixed(3))
       expect(row(page, 'Largest activation')).toContain(Math.max(...run.maximumActivation!).toFixed(1))
-      expect(row(page, 'Parameters')).toContain(
-        run.parameters.toLocaleString('en').replaceAll(',', '\u202f').slice(0, 1),
-      )
+      expect(row(page, 'Parameters')).toContain(readable(formatInteger(run.parameters)))
     }
     expect(row(page, 'Mean gate score')).toContain(data.runs[0].gateScores!.mean.toFixed(3))
     expect(row(page, 'Mean gate score')).toContain('not measured')
