@@ -94,13 +94,13 @@ export function elementwise(
   return { kind: 'map', name: scalar.name, scalar, operands, constants: names.length - operands, helpers }
 }
 
-/** Parameter names of a plain `function`, read from its text, as gpu.js reads them. */
+/** Parameter names of a plain `function`, read from its text, as gpu.js reads them. A minifier may have taken its name. */
 export function parameterNames(of: AnyFunction): string[] {
   const text = of.toString()
-  const match = /^function\s+[\w$]+\s*\(([^)]*)\)/.exec(text)
+  const match = /^function\s*[\w$]*\s*\(([^)]*)\)/.exec(text)
   if (!match) {
     throw new Error(
-      `defineKernel: expected a named top-level function, got «${text.slice(0, 40)}…»; arrows and methods cannot be translated`,
+      `defineKernel: expected a top-level function, got «${text.slice(0, 40)}…»; arrows and methods cannot be translated`,
     )
   }
   const list = match[1].trim()

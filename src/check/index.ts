@@ -1,4 +1,6 @@
 /** Proofs of gradients and of devices: finite differences, properties of every operation, parity. Needs fast-check. */
+import '../ops/methods.ts'
+
 import '../index.ts'
 
 export { type AttentionInputs, arb, type DeltaRuleInputs } from './arbitraries.ts'

@@ -20,6 +20,13 @@ export function runPlain(kernel: Kernel, output: TypedArray, grid: Grid, paramet
   else cellLoop(kernel)(output, grid[0], grid[1], grid[2], ...parameters)
 }
 
+let made = 0
+
+/** Differs for every loop: engines share what they learn about functions of the same text. */
+function loopName(kernel: Kernel): string {
+  return `${kernel.name}Loop${++made}`
+}
+
 function cellLoop(kernel: CellKernel): CellLoop {
   let loop = cellLoops.get(kernel)
   if (!loop) cellLoops.set(kernel, (loop = makeCellLoop(kernel)))
@@ -28,7 +35,7 @@ function cellLoop(kernel: CellKernel): CellLoop {
 
 function makeCellLoop(kernel: CellKernel): CellLoop {
   const parameters = parameterNames(kernel.cell).map((_, i) => `p${i}`)
-  const source = `return function ${kernel.name}Loop(output, X, Y, Z${parameters.map((p) => `, ${p}`).join('')}) {
+  const source = `return function ${loopName(kernel)}(output, X, Y, Z${parameters.map((p) => `, ${p}`).join('')}) {
     const thread = { x: 0, y: 0, z: 0 }
     const self = { thread }
     let i = 0
@@ -82,7 +89,7 @@ function makeFlatLoop(kernel: MapKernel, pattern: string): CellLoop {
   const { operands, constants, list } = mapParameters(kernel)
   const reads = operands.map((a, i) => (pattern[i] === 's' ? `${a}Value` : `${a}[i]`)).join(', ')
   const singles = operands.filter((_, i) => pattern[i] === 's').map((a) => `const ${a}Value = ${a}[0]`)
-  const source = `return function ${kernel.name}Loop(output, X, Y, Z${list}) {
+  const source = `return function ${loopName(kernel)}(output, X, Y, Z${list}) {
     const n = X * Y * Z
     ${singles.join('\n    ')}
     for (let i = 0; i < n; i++) output[i] = scalar(${reads}${constants.join('')})
@@ -93,7 +100,7 @@ function makeFlatLoop(kernel: MapKernel, pattern: string): CellLoop {
 function makeStridedLoop(kernel: MapKernel): CellLoop {
   const { operands, constants, list } = mapParameters(kernel)
   const reads = operands.map((a) => `${a}[${a}i]`).join(', ')
-  const source = `return function ${kernel.name}Loop(output, X, Y, Z${list}) {
+  const source = `return function ${loopName(kernel)}(output, X, Y, Z${list}) {
     let i = 0
     for (let z = 0; z < Z; z++) {
       for (let y = 0; y < Y; y++) {

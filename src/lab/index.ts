@@ -1,4 +1,6 @@
 /** Looking into trained models, with the paper's measures. */
+import '../ops/methods.ts'
+
 export {
   type AttentionSink,
   attentionSink,

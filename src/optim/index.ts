@@ -1,4 +1,6 @@
 /** Optimizers, clipping and schedules. */
+import '../ops/methods.ts'
+
 export { AdamW, type AdamWOptions } from './adamw.ts'
 export { clipGradNorm } from './clip.ts'
 export { decayGroups, type HasParameters, muonGroups } from './groups.ts'

@@ -1,4 +1,6 @@
 /** Training, evaluation and generation; data, checkpoints and reports. */
+import '../ops/methods.ts'
+
 export { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
 export { defaultTrainConfig, type TrainConfig, trainConfig } from './config.ts'
 export { loadData, type RunData } from './data.ts'

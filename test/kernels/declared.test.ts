@@ -18,5 +18,5 @@ test('a parameter that is not declared is refused', () => {
 })
 
 test('an arrow is refused', () => {
-  expect(() => defineKernel((x: number) => x, { x: 'array' })).toThrow('expected a named top-level function')
+  expect(() => defineKernel((x: number) => x, { x: 'array' })).toThrow('expected a top-level function')
 })

@@ -1,0 +1,51 @@
+/** A bundler may rename and minify everything: the engine still runs, and finds nothing of Node in its way. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+import { expect, test } from 'vitest'
+
+const entry = `
+import { tensor, gatedDeltaRule, randn, manualSeed } from './src/index.ts'
+import { train } from './src/train/index.ts'
+manualSeed(1)
+const a = tensor([[1, 2], [3, 4]], { requiresGrad: true })
+a.sigmoid().sum().backward()
+const k = randn([1, 5, 1, 3])
+const { state } = gatedDeltaRule(k, k, k, randn([1, 5, 1]).abs().neg(), randn([1, 5, 1]).sigmoid())
+const run = await train({
+  text: 'to be or not to be '.repeat(50),
+  config: { steps: 3, contextLength: 16, batchSize: 2, evaluationBatches: 1, model: { width: 8, layers: 1, heads: 2 } },
+})
+export const result = { gradient: String(a.grad), state: state.shape, steps: run.step }
+`
+
+test('minified for a browser', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-bundle-'))
+  try {
+    const { outputFiles } = await build({
+      stdin: { contents: entry, resolveDir: process.cwd(), loader: 'ts' },
+      bundle: true,
+      minify: true,
+      format: 'esm',
+      platform: 'browser',
+      // Only what a program asks for by name needs gpu.js, and only folders need a file system.
+      external: ['gpu.js', 'node:*'],
+      splitting: true,
+      outdir: folder,
+      write: false,
+    })
+    for (const { path, contents } of outputFiles) await writeFile(path, contents)
+    const main = outputFiles.find(({ path }) => path.endsWith('stdin.js'))!
+    expect(main.text).not.toMatch(/^import[^;]*["']node:/m)
+    const { result } = await import(/* @vite-ignore */ pathToFileURL(main.path).href)
+    expect(result).toEqual({
+      gradient: '[[0.19661193 0.10499357]\n [0.04517666 0.01766273]]',
+      state: [1, 1, 3, 3],
+      steps: 3,
+    })
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
