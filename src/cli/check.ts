@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { operations } from '../ops/record.ts'
-import { nearest } from '../train/config.ts'
 import { wholeNumber } from './options.ts'
 
 const usage = `usage: sluice check --all [options]

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line: `sluice <command>`. Each command is one file; this one finds it and reports errors. */
 import { SluiceError } from '../errors.ts'
-import { nearest } from '../train/config.ts'
+import { nearest } from '../nearest.ts'
 
 interface Command {
   /** One line for the overview. */

@@ -1,5 +1,6 @@
 /** Checks of plain configuration objects: unknown keys, wrong types, and the nearest name that exists. */
 import { SluiceError } from '../errors.ts'
+import { isNear, nearest } from '../nearest.ts'
 
 /** Says what is expected when a value is not it, else null. */
 export type Check = (value: unknown) => string | null
@@ -66,38 +67,11 @@ export function checkRecord(
   for (const [key, value] of Object.entries(given)) {
     if (!Object.hasOwn(schema, key)) {
       const near = nearest(key, Object.keys(schema))
-      const hint = near ? `did you mean '${near}'?` : `there are ${Object.keys(schema).join(', ')}`
+      const hint = isNear(key, near) ? `did you mean '${near}'?` : `there are ${Object.keys(schema).join(', ')}`
       throw new SluiceError(operation, `there is no setting '${path}${key}'; ${hint}`)
     }
     if (value === undefined) continue
     const expected = schema[key](value)
     if (expected !== null) throw new SluiceError(operation, `${path}${key} must be ${expected}, got ${show(value)}`)
   }
-}
-
-/** The known name that takes the fewest edits to reach, if they are at most two or half of the name. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
-  let best: string | undefined
-  let least = Math.floor(Math.max(2, name.length / 2)) + 1
-  for (const candidate of known) {
-    const [typed, right] = [name.toLowerCase(), candidate.toLowerCase()]
-    // A name cut short is one slip, however much is missing.
-    const distance = right.startsWith(typed) ? 1 : edits(typed, right)
-    if (distance < least) [best, least] = [candidate, distance]
-  }
-  return best
-}
-
-/** Levenshtein's distance: insertions, deletions and replacements of single characters. */
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1))
-    }
-    row = next
-  }
-  return row[b.length]
 }

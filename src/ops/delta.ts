@@ -109,40 +109,30 @@ const tolerance: Tolerance = {
   why: 'at most 6 steps, each of which may double the state (beta k k^T up to 2) and adds about 10 roundings',
 }
 
+/** B 1, T 2, H 1, K 2, V 3. */
+const examples = (): Tensor[] =>
+  [
+    [1, 2, 1, 2],
+    [1, 2, 1, 2],
+    [1, 2, 1, 3],
+    [1, 2, 1],
+    [1, 2, 1],
+  ].map(example)
+
 const errors: readonly BadInput[] = [
   {
     what: 'a decay of another shape',
-    arguments: () => [
-      example([1, 2, 1, 2]),
-      example([1, 2, 1, 2]),
-      example([1, 2, 1, 3]),
-      example([1, 2]),
-      example([1, 2, 1]),
-    ],
+    arguments: () => examples().with(3, example([1, 2])),
     message: /g must be \[B, T, H\] = \[1, 2, 1\], got \[1, 2\]/,
   },
   {
     what: 'a state of another shape',
-    arguments: () => [
-      example([1, 2, 1, 2]),
-      example([1, 2, 1, 2]),
-      example([1, 2, 1, 3]),
-      example([1, 2, 1]),
-      example([1, 2, 1]),
-      { state: example([1, 1, 3, 2]) },
-    ],
+    arguments: () => [...examples(), { state: example([1, 1, 3, 2]) }],
     message: /state must be \[B, H, K, V\] = \[1, 1, 2, 3\], got \[1, 1, 3, 2\]/,
   },
   {
     what: 'a chunk of 0',
-    arguments: () => [
-      example([1, 2, 1, 2]),
-      example([1, 2, 1, 2]),
-      example([1, 2, 1, 3]),
-      example([1, 2, 1]),
-      example([1, 2, 1]),
-      { chunk: 0 },
-    ],
+    arguments: () => [...examples(), { chunk: 0 }],
     message: /chunk must be a positive integer, got 0/,
   },
 ]

@@ -2,6 +2,7 @@
  * The configuration of a training run: plain JSON, every key with a default, unknown keys refused.
  */
 import { SluiceError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import {
   type Check,
   isRecord,
@@ -227,24 +228,4 @@ function merge(path: string, defaults: Record<string, unknown>, given: unknown):
     result[key] = check ? value : merge(name, defaults[key] as Record<string, unknown>, value)
   }
   return result
-}
-
-/** The known name with the fewest edits from `name`. */
-export function nearest(name: string, known: readonly string[]): string {
-  return known.reduce((best, candidate) => (edits(name, candidate) < edits(name, best) ? candidate : best))
-}
-
-/** Levenshtein's distance. */
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(
-        Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1].toLowerCase() === b[j - 1].toLowerCase() ? 0 : 1)),
-      )
-    }
-    row = next
-  }
-  return row[b.length]
 }

@@ -1,8 +1,8 @@
 /** The batches of a run: training batches in an order fixed by the seed, and held-out ones that never change. */
 import { SluiceError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { Generator } from '../tensor/random.ts'
 import type { TrainConfig } from './config.ts'
-import { nearest } from './config.ts'
 import { ignoredTarget, tasks } from './tasks.ts'
 import { heldOutBatches, loadText, splitTokens, type TokenBatch, textBatch } from './text.ts'
 import { ByteTokenizer, CharTokenizer, type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'

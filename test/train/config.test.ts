@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SluiceError } from '../../src/errors.ts'
-import { defaultTrainConfig, nearest, resumedConfig, type TrainConfig, trainConfig } from '../../src/train/config.ts'
+import { nearest } from '../../src/nearest.ts'
+import { defaultTrainConfig, resumedConfig, type TrainConfig, trainConfig } from '../../src/train/config.ts'
 
 const refusal = (given: unknown): string => {
   try {

@@ -3,20 +3,13 @@
  * (`tuned.ts`), and the plain kernel's own loop where there is none.
  */
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
-import {
-  bytesPerElement,
-  type Device,
-  type DeviceBuffer,
-  type DType,
-  type LaunchArgument,
-  type TypedArray,
-  typedArray,
-} from '../device.ts'
+import { bytesPerElement, type DType, type TypedArray, typedArray } from '../device.ts'
+import { type HostBuffer, HostDevice, valuesOf } from '../host.ts'
 import { runPlain } from '../plain.ts'
 import { Arena } from './arena.ts'
 import { type TunedKernel, tunedKernels } from './tuned.ts'
 
-export class CpuBuffer implements DeviceBuffer {
+export class CpuBuffer implements HostBuffer {
   readonly dtype: DType
   readonly length: number
   /** Byte offset in the arena's memory. */
@@ -40,52 +33,23 @@ export class CpuBuffer implements DeviceBuffer {
   }
 }
 
-export class CpuDevice implements Device {
+export class CpuDevice extends HostDevice<CpuBuffer> {
   readonly name = 'cpu'
   readonly floatType = 'float32'
   readonly arena = new Arena()
   readonly #tuned: ReadonlyMap<Kernel, TunedKernel> = tunedKernels(this.arena)
-  #buffers = 0
-  #bytes = 0
 
-  allocate(dtype: DType, length: number): CpuBuffer {
-    const bytes = length * bytesPerElement(dtype)
-    const offset = this.arena.take(bytes)
-    this.#buffers++
-    this.#bytes += bytes
-    return new CpuBuffer(dtype, length, offset, this.arena.memory)
+  protected make(dtype: DType, length: number): CpuBuffer {
+    return new CpuBuffer(dtype, length, this.arena.take(length * bytesPerElement(dtype)), this.arena.memory)
   }
 
-  release(buffer: DeviceBuffer): void {
-    const bytes = buffer.length * bytesPerElement(buffer.dtype)
-    this.arena.give((buffer as CpuBuffer).offset, bytes)
-    this.#buffers--
-    this.#bytes -= bytes
+  protected override free(buffer: CpuBuffer): void {
+    this.arena.give(buffer.offset, buffer.length * bytesPerElement(buffer.dtype))
   }
 
-  write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
-    ;(buffer as CpuBuffer).values.set(data)
-  }
-
-  readNow(buffer: DeviceBuffer): TypedArray {
-    return (buffer as CpuBuffer).values.slice()
-  }
-
-  read(buffer: DeviceBuffer): Promise<TypedArray> {
-    return Promise.resolve(this.readNow(buffer))
-  }
-
-  launch(kernel: Kernel, output: DeviceBuffer, grid: Grid, parameters: readonly LaunchArgument[]): void {
+  protected run(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
     const tuned = this.#tuned.get(kernel)
-    if (tuned) {
-      tuned(output as CpuBuffer, grid, parameters as readonly (CpuBuffer | number)[])
-      return
-    }
-    const values = parameters.map((p) => (typeof p === 'number' ? p : (p as CpuBuffer).values))
-    runPlain(kernel, (output as CpuBuffer).values, grid, values)
-  }
-
-  statistics() {
-    return { buffers: this.#buffers, bytes: this.#bytes }
+    if (tuned) tuned(output, grid, parameters)
+    else runPlain(kernel, output.values, grid, valuesOf(parameters))
   }
 }

@@ -6,56 +6,30 @@
  */
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
 import { SluiceError } from '../../errors.ts'
-import {
-  bytesPerElement,
-  type Device,
-  type DeviceBuffer,
-  type DType,
-  type LaunchArgument,
-  type TypedArray,
-  typedArray,
-} from '../device.ts'
+import type { DeviceBuffer, DType } from '../device.ts'
+import { type HostBuffer, HostDevice, ownBuffer, valuesOf } from '../host.ts'
 import { buildKernel, type GpujsKernel, type GpujsMode } from './gpujs.ts'
 
 /** gpu.js reads every array as float32, which holds integers exactly up to here. */
 const LARGEST_INTEGER = 2 ** 24
 
-class GpujsBuffer implements DeviceBuffer {
-  readonly dtype: DType
-  readonly length: number
-  readonly values: TypedArray
-  constructor(dtype: DType, length: number) {
-    this.dtype = dtype
-    this.length = length
-    this.values = typedArray(dtype, length)
-  }
-}
-
-export class GpujsDevice implements Device {
+export class GpujsDevice extends HostDevice {
   readonly name = 'gpujs'
   readonly floatType = 'float32'
   readonly #mode: GpujsMode
   readonly #built = new Map<Kernel, GpujsKernel>()
-  #buffers = 0
-  #bytes = 0
 
   constructor(mode: GpujsMode = 'webasm') {
+    super()
     this.#mode = mode
   }
 
-  allocate(dtype: DType, length: number): GpujsBuffer {
-    this.#buffers++
-    this.#bytes += length * bytesPerElement(dtype)
-    return new GpujsBuffer(dtype, length)
-  }
-
-  release(buffer: DeviceBuffer): void {
-    this.#buffers--
-    this.#bytes -= buffer.length * bytesPerElement(buffer.dtype)
+  protected make(dtype: DType, length: number): HostBuffer {
+    return ownBuffer(dtype, length)
   }
 
   /** @throws SluiceError for an int32 beyond 2^24, which gpu.js would round */
-  write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
+  override write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
     if (buffer.dtype === 'int32') {
       const at = Array.prototype.findIndex.call(data, (value: number) => Math.abs(value) > LARGEST_INTEGER)
       if (at >= 0) {
@@ -65,25 +39,12 @@ export class GpujsDevice implements Device {
         )
       }
     }
-    ;(buffer as GpujsBuffer).values.set(data)
+    super.write(buffer, data)
   }
 
-  readNow(buffer: DeviceBuffer): TypedArray {
-    return (buffer as GpujsBuffer).values.slice()
-  }
-
-  read(buffer: DeviceBuffer): Promise<TypedArray> {
-    return Promise.resolve(this.readNow(buffer))
-  }
-
-  launch(kernel: Kernel, output: DeviceBuffer, grid: Grid, parameters: readonly LaunchArgument[]): void {
-    let run = this.#built.get(kernel)
-    if (!run) this.#built.set(kernel, (run = buildKernel(kernel, this.#mode)))
-    const values = parameters.map((p) => (typeof p === 'number' ? p : (p as GpujsBuffer).values))
-    run((output as GpujsBuffer).values, grid, values)
-  }
-
-  statistics() {
-    return { buffers: this.#buffers, bytes: this.#bytes }
+  protected run(kernel: Kernel, output: HostBuffer, grid: Grid, parameters: readonly (HostBuffer | number)[]): void {
+    let built = this.#built.get(kernel)
+    if (!built) this.#built.set(kernel, (built = buildKernel(kernel, this.#mode)))
+    built(output.values, grid, valuesOf(parameters))
   }
 }
