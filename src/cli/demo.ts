@@ -31,9 +31,9 @@ const common = {
   contextLength: 64,
   steps: 450,
   seed: 1,
-  evaluateEvery: 250,
+  evaluateEvery: 75,
   evaluationBatches: 20,
-  checkpointEvery: 250,
+  checkpointEvery: 150,
   optimizer: { name: 'adamw', learningRate: 4e-3, beta2: 0.99, weightDecay: 0.1 },
   schedule: { name: 'cosine', warmup: 50, floor: 0.1 },
 }
