@@ -57,11 +57,20 @@ export function withRecording<R>(on: boolean, body: () => R): R {
 /**
  * Runs `body` without recording: its results have no history.
  *
+ * @throws SluiceError when `body` is asynchronous: it would go on after recording is on again
+ *
  * @example
  * const y = noGrad(() => model.forward(x))
  */
 export function noGrad<R>(body: () => R): R {
-  return withRecording(false, body)
+  const result = withRecording(false, body)
+  if (result instanceof Promise) {
+    throw new SluiceError(
+      'noGrad',
+      'the function returned a promise, and what it does after its first await would be recorded; read values outside: const t = noGrad(() => …); await t.data()',
+    )
+  }
+  return result
 }
 
 /** Number of the next node; nodes made later have this number or a larger one. */

@@ -91,7 +91,12 @@ export class Tensor {
     return this.#requiresGrad
   }
 
-  /** Makes a leaf a parameter. @throws SluiceError for int32 tensors and for results of operations */
+  /**
+   * Makes a leaf a parameter, or no longer one. Set it before the tensor is used: an operation looks at it when it is
+   * called, and a later `backward` through an earlier result looks at it again.
+   *
+   * @throws SluiceError for int32 tensors and for results of operations
+   */
   set requiresGrad(value: boolean) {
     if (value && this.dtype === 'int32') {
       throw new SluiceError('requiresGrad', 'an int32 tensor has no gradient; use a float tensor')

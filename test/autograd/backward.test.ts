@@ -372,3 +372,8 @@ describe('cost', () => {
     expect(peaks[0]).toBeLessThan(8)
   })
 })
+
+test('noGrad refuses an async function, whose later part would be recorded', () => {
+  const x = tensor([1], { device: 'reference', requiresGrad: true })
+  expect(() => noGrad(async () => x.mul(2))).toThrow(/noGrad: the function returned a promise/)
+})
