@@ -69,7 +69,7 @@ function gradientsOf(y: Tensor, tensors: readonly Tensor[]): Map<Tensor, Tensor>
   return new Map(targets.map((t, i) => [t, found[i]]))
 }
 
-/** Boxes and ellipses in an order in which every edge runs forward: a node's inputs, the node, its result. */
+/** Boxes and ellipses in an order in which every edge runs forward: a node's inputs, the node, its results. */
 function arrange(y: Tensor, nodes: ReturnType<typeof reachable>, boxes: ReadonlyMap<Tensor, TensorBox>): Drawing {
   const items: (TensorBox | OperationBox)[] = []
   const edges: [number, number][] = []
@@ -82,12 +82,13 @@ function arrange(y: Tensor, nodes: ReturnType<typeof reachable>, boxes: Readonly
     }
     return place
   }
-  const results = new Map([...boxes.keys()].map((t) => [t.node, t]))
+  const results = new Map<Tensor['node'], Tensor[]>()
+  for (const t of boxes.keys()) results.set(t.node, [...(results.get(t.node) ?? []), t])
   for (const node of nodes) {
     const inputs = node.inputs.map(placeOf)
     const operation = items.push({ kind: 'operation', name: node.operation }) - 1
     for (const input of inputs) edges.push([input, operation])
-    edges.push([operation, placeOf(results.get(node)!)])
+    for (const result of results.get(node)!) edges.push([operation, placeOf(result)])
   }
   placeOf(y)
   return { items, edges }

@@ -17,8 +17,8 @@ import { type GraphNode, isTensor, scopeAt, type Tensor } from '../tensor/tensor
 export type Cotangent = Tensor | (() => Tensor) | null
 
 export interface Node extends GraphNode {
-  /** Gradients of `inputs`, in order, from that of the result. */
-  vjp(cotangent: Tensor): readonly Cotangent[]
+  /** Gradients of `inputs`, in order, from those of the results, by slot; undefined where nothing depends on a result. */
+  vjp(cotangents: readonly (Tensor | undefined)[]): readonly Cotangent[]
 }
 
 /** What the walk needs of the operations above this layer. */
@@ -85,10 +85,23 @@ export function record(
   output: Tensor,
   vjp: (cotangent: Tensor) => readonly Cotangent[],
 ): Tensor {
-  if (!recording || output.dtype === 'int32' || !inputs.some((t) => t.isTracked)) return output
-  const node: Node = { id: nextNode++, operation, inputs, vjp }
-  output.node = node
+  if (output.dtype !== 'int32') recordAll(operation, inputs, [output], ([dy]) => vjp(dy!))
   return output
+}
+
+/** `record` for an operation with several results: one node, whose rule sees the gradients of all of them at once. */
+export function recordAll(
+  operation: string,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  vjp: (cotangents: readonly (Tensor | undefined)[]) => readonly Cotangent[],
+): void {
+  if (!recording || !inputs.some((t) => t.isTracked)) return
+  const node: Node = { id: nextNode++, operation, inputs, vjp }
+  outputs.forEach((output, slot) => {
+    output.node = node
+    output.slot = slot
+  })
 }
 
 /** A tensor of its own on the same value, joined to `t` on the tape. */
@@ -174,8 +187,42 @@ export function backward(output: Tensor, cotangent?: Tensor, options: { createGr
   })
 }
 
-/** A gradient waits under the node that will use it, or under the tensor that it is asked for. */
-type Place = Node | Tensor
+/** Gradients that wait: under the node that will use them, by slot, or under the leaf that they belong to. */
+class Waiting {
+  readonly byNode = new Map<Node, (Tensor | undefined)[]>()
+  readonly byLeaf = new Map<Tensor, Tensor>()
+  readonly #entered: ReadonlySet<Node>
+
+  /** @param nodes those of the walk: results of older ones count as leaves */
+  constructor(nodes: readonly Node[]) {
+    this.#entered = new Set(nodes)
+  }
+
+  nodeOf(t: Tensor): Node | null {
+    return this.#entered.has(t.node as Node) ? (t.node as Node) : null
+  }
+
+  get(t: Tensor): Tensor | undefined {
+    const node = this.nodeOf(t)
+    return node ? this.byNode.get(node)?.[t.slot] : this.byLeaf.get(t)
+  }
+
+  set(t: Tensor, gradient: Tensor): void {
+    const node = this.nodeOf(t)
+    if (!node) {
+      this.byLeaf.set(t, gradient)
+      return
+    }
+    let slots = this.byNode.get(node)
+    if (!slots) this.byNode.set(node, (slots = []))
+    slots[t.slot] = gradient
+  }
+
+  dispose(stack: () => string): void {
+    for (const slots of this.byNode.values()) for (const gradient of slots) gradient?.dispose(stack)
+    for (const gradient of this.byLeaf.values()) gradient.dispose(stack)
+  }
+}
 
 /**
  * The walk. `wanted` are the tensors whose gradients are asked for (null: every leaf with `requiresGrad`); each is given
@@ -193,35 +240,31 @@ function walk(
   const { add, sumTo } = operations!
   const first = startCotangent(operation, output, cotangent, createGraph)
   const nodes = reachable([output], since)
-  const entered = new Set(nodes)
-  const nodeOf = (t: Tensor): Node | null => (entered.has(t.node as Node) ? (t.node as Node) : null)
   const flows = flowing(nodes, wanted, since)
-  const placeOf = (t: Tensor): Place => nodeOf(t) ?? t
-  const pending = new Map<Place, Tensor>()
+  const waiting = new Waiting(nodes)
   const stack = stackHere()
-  pending.set(placeOf(output), first)
+  waiting.set(output, first)
   /** Targets that are results of nodes on the way. */
-  const results = new Map<Node, Tensor>()
+  const results = new Map<Node, Tensor[]>()
   for (const t of wanted ?? []) {
-    const node = nodeOf(t)
-    if (node) results.set(node, t)
+    const node = waiting.nodeOf(t)
+    if (node) results.set(node, [...(results.get(node) ?? []), t])
   }
 
-  const step = (node: Node, dy: Tensor): Tensor[] => {
+  const step = (node: Node, cotangents: readonly (Tensor | undefined)[]): Tensor[] => {
     const made: Tensor[] = []
-    const parts = node.vjp(dy)
+    const parts = node.vjp(cotangents)
     node.inputs.forEach((input, i) => {
       const part = parts[i]
       if (part === null || part === undefined || !flows(input)) return
       if (isBroken(input)) throw brokenHistory(operation, input)
       const raw = typeof part === 'function' ? part() : part
       const fitted = sameShape(raw.shape, input.shape) ? raw : sumTo(raw, input.shape)
-      const place = placeOf(input)
-      const before = pending.get(place)
+      const before = waiting.get(input)
       // A rule may hand on its own cotangent or a saved tensor; what waits is always a handle of the walk's own.
       const sum = before ? add(before, fitted) : createGraph ? fitted : fitted.alias(fitted.shape)
       if (before && !createGraph) before.dispose(stack)
-      pending.set(place, sum)
+      waiting.set(input, sum)
       made.push(sum)
     })
     return made
@@ -230,20 +273,22 @@ function walk(
   const own = (gradient: Tensor) => (createGraph ? identity(gradient) : gradient.alias(gradient.shape))
   try {
     for (const node of nodes) {
-      const dy = pending.get(node)
-      if (!dy) continue
-      const result = results.get(node)
-      if (result) deliver(result, own(dy))
-      if (createGraph) step(node, dy)
-      else scopeAt(stack, () => step(node, dy))
-      pending.delete(node)
-      if (!createGraph) dy.dispose(stack)
+      const cotangents = waiting.byNode.get(node)
+      if (!cotangents) continue
+      for (const t of results.get(node) ?? []) {
+        const gradient = cotangents[t.slot]
+        if (gradient) deliver(t, own(gradient))
+      }
+      if (createGraph) step(node, cotangents)
+      else scopeAt(stack, () => step(node, cotangents))
+      waiting.byNode.delete(node)
+      if (!createGraph) for (const gradient of cotangents) gradient?.dispose(stack)
     }
-    for (const [place, gradient] of pending) {
-      if (isTensor(place) && (wanted ? wanted.has(place) : place.requiresGrad)) deliver(place, own(gradient))
+    for (const [t, gradient] of waiting.byLeaf) {
+      if (wanted ? wanted.has(t) : t.requiresGrad) deliver(t, own(gradient))
     }
   } finally {
-    if (!createGraph) for (const gradient of pending.values()) gradient.dispose(stack)
+    if (!createGraph) waiting.dispose(stack)
   }
 }
 

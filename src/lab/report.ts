@@ -31,7 +31,7 @@ export async function reportData(
   const { data, config } = first
   return {
     title,
-    createdAt: new Date().toISOString(),
+    createdAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     configuration: { ...config, model: first.model.config },
     text: data.text && {
       name: textName ?? config.data.text ?? 'text',

@@ -21,6 +21,7 @@ import { example, needRank, needShape } from './operands.ts'
 import { concat, pad, slice, tril } from './parts.ts'
 import { type BadInput, type Draw, defineOp, type Operation, type Tolerance } from './record.ts'
 import { cumsum } from './reduce.ts'
+import { unbind } from './unbind.ts'
 
 export interface DeltaRuleOptions {
   /** Multiplies q; K^-0.5 unless given. */
@@ -49,21 +50,16 @@ interface Rows {
   state: Tensor
 }
 
-/** Rows start to end of the time axis, 2. */
-const rowsOf = (x: Tensor, start: number, end: number): Tensor => slice(x, [null, null, [start, end]])
-
 function recurrent({ q, k, v, g, beta, state }: Rows): DeltaRuleResult {
-  const T = q.shape[2]
-  const outputs: Tensor[] = []
-  const column = (x: Tensor, t: number) => unsqueeze(rowsOf(x, t, t + 1), -1)
-  for (let t = 0; t < T; t++) {
-    const key = rowsOf(k, t, t + 1)
-    const decayed = mul(state, exp(column(g, t)))
-    const found = matmul(key, decayed)
-    const correction = mul(sub(rowsOf(v, t, t + 1), found), column(beta, t))
-    state = add(decayed, matmul(key, correction, { transposeA: true }))
-    outputs.push(matmul(rowsOf(q, t, t + 1), state))
-  }
+  const [queries, keys, values] = [q, k, v].map((x) => unbind(unsqueeze(x, 3), 2))
+  const [decays, betas] = [exp(g), beta].map((x) => unbind(reshape(x, [...x.shape, 1, 1]), 2))
+  const outputs = queries.map((query, t) => {
+    const decayed = mul(state, decays[t])
+    const found = matmul(keys[t], decayed)
+    const correction = mul(sub(values[t], found), betas[t])
+    state = add(decayed, matmul(keys[t], correction, { transposeA: true }))
+    return matmul(query, state)
+  })
   return { out: concat(outputs, 2), state }
 }
 
@@ -84,22 +80,22 @@ function chunked({ q, k, v, g, beta, state }: Rows, C: number): DeltaRuleResult 
   const A = tril(mul(mul(matmul(Kc, Kc, { transposeB: true }), gamma), betas), -1)
   const decay = exp(column)
   const solved = solveUnitLower(A, mul(concat([Vc, mul(Kc, decay)], 4), betas))
-  const scores = mul(matmul(Q, Kc, { transposeB: true }), gamma)
   const total = slice(column, [null, null, null, [C - 1, C]])
-  const kept = mul(Kc, exp(sub(total, column)))
-  const read = mul(Q, decay)
-  const whole = exp(total)
-
-  const outputs: Tensor[] = []
-  for (let n = 0; n < N; n++) {
-    const part = (x: Tensor) => reshape(slice(x, [null, null, [n, n + 1]]), [B, H, ...x.shape.slice(3)])
-    const both = part(solved)
-    const U = slice(both, [null, null, null, [0, V]])
-    const W = slice(both, [null, null, null, [V, V + K]])
-    const corrections = sub(U, matmul(W, state))
-    outputs.push(add(matmul(part(read), state), matmul(part(scores), corrections)))
-    state = add(mul(state, part(whole)), matmul(part(kept), corrections, { transposeA: true }))
-  }
+  const columns = (x: Tensor, start: number, end: number) => slice(x, [null, null, null, null, [start, end]])
+  const [U, W, reads, weights, keeps, wholes] = [
+    columns(solved, 0, V),
+    columns(solved, V, V + K),
+    mul(Q, decay),
+    mul(matmul(Q, Kc, { transposeB: true }), gamma),
+    mul(Kc, exp(sub(total, column))),
+    exp(total),
+  ].map((x) => unbind(x, 2))
+  const outputs = reads.map((read, n) => {
+    const corrections = sub(U[n], matmul(W[n], state))
+    const out = add(matmul(read, state), matmul(weights[n], corrections))
+    state = add(mul(state, wholes[n]), matmul(keeps[n], corrections, { transposeA: true }))
+    return out
+  })
   return { out: slice(concat(outputs, 2), [null, null, [0, T]]), state }
 }
 

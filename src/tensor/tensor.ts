@@ -29,6 +29,8 @@ export class Tensor {
   readonly shape: Shape
   /** The node that made it, or null for a leaf. */
   node: GraphNode | null = null
+  /** Which of the node's results it is; 0 for an operation with one. */
+  slot = 0
   /** The gradient that `backward` accumulated; only leaves with `requiresGrad` have one. */
   grad: Tensor | null = null
   /** A name for drawings and messages. */

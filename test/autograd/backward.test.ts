@@ -16,6 +16,7 @@ import {
   where,
   zeros,
 } from '../../src/index.ts'
+import { unbind } from '../../src/ops/unbind.ts'
 
 const held = () => findDevice('cpu').statistics().buffers
 
@@ -376,4 +377,30 @@ describe('cost', () => {
 test('noGrad refuses an async function, whose later part would be recorded', () => {
   const x = tensor([1], { device: 'reference', requiresGrad: true })
   expect(() => noGrad(async () => x.mul(2))).toThrow(/noGrad: the function returned a promise/)
+})
+
+test('a node with several results gathers their gradients, and zeros for those that nothing depends on', async () => {
+  const x = tensor(
+    [
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ],
+    { device: 'reference', requiresGrad: true },
+  )
+  const rows = unbind(x, 0)
+  expect(rows.map((row) => row.slot)).toEqual([0, 1, 2])
+  expect(new Set(rows.map((row) => row.node)).size).toBe(1)
+  rows[2].mul(3).add(rows[0]).sum().backward()
+  expect(await x.grad!.array()).toEqual([
+    [1, 1],
+    [0, 0],
+    [3, 3],
+  ])
+  const y = rows[0].mul(rows[1]).sum()
+  const [first, second] = gradients(y, [rows[0], rows[1]])
+  expect([await first.array(), await second.array()]).toEqual([
+    [3, 4],
+    [1, 2],
+  ])
 })
