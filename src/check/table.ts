@@ -47,5 +47,10 @@ export function formatTable(rows: readonly CheckRow[]): string {
   const told = failed.map(
     ({ op, kind, device, failure }) => `\n'${op}' fails the check '${kind}' on ${device}: ${failure}`,
   )
-  return [...table, '', `${names} operation${names === 1 ? '' : 's'}, ${rows.length} checks, ${cases} cases: ${verdict}`, ...told].join('\n')
+  return [
+    ...table,
+    '',
+    `${names} operation${names === 1 ? '' : 's'}, ${rows.length} checks, ${cases} cases: ${verdict}`,
+    ...told,
+  ].join('\n')
 }
