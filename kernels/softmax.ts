@@ -32,36 +32,12 @@ export const softmaxMax = defineKernel(
   [visible],
 )
 
-export const softmaxSum = defineKernel(
-  function softmaxSum(
+/** e^(s x - m), 0 beyond the causal limit: to be divided by its sum. */
+export const softmaxExp = defineKernel(
+  function softmaxExp(
     this: KernelThis,
     x: Cells,
     max: Cells,
-    n: number,
-    inner: number,
-    T: number,
-    scale: number,
-  ): number {
-    const limit = visible(this.thread.z, T, n)
-    const m = max[this.thread.z * inner + this.thread.x]
-    let sum = 0
-    for (let i = 0; i < n; i++) {
-      if (i < limit) {
-        sum += Math.exp(x[(this.thread.z * n + i) * inner + this.thread.x] * scale - m)
-      }
-    }
-    return sum
-  },
-  { x: 'array', max: 'array', n: 'integer', inner: 'integer', T: 'integer', scale: 'float' },
-  [visible],
-)
-
-export const softmaxCell = defineKernel(
-  function softmaxCell(
-    this: KernelThis,
-    x: Cells,
-    max: Cells,
-    sum: Cells,
     n: number,
     inner: number,
     T: number,
@@ -69,10 +45,9 @@ export const softmaxCell = defineKernel(
   ): number {
     if (this.thread.y >= visible(this.thread.z, T, n)) return 0
     const v = x[(this.thread.z * n + this.thread.y) * inner + this.thread.x] * scale
-    const m = max[this.thread.z * inner + this.thread.x]
-    return Math.exp(v - m) / sum[this.thread.z * inner + this.thread.x]
+    return Math.exp(v - max[this.thread.z * inner + this.thread.x])
   },
-  { x: 'array', max: 'array', sum: 'array', n: 'integer', inner: 'integer', T: 'integer', scale: 'float' },
+  { x: 'array', max: 'array', n: 'integer', inner: 'integer', T: 'integer', scale: 'float' },
   [visible],
 )
 

@@ -1,4 +1,5 @@
 /** Softmax, its logarithm, and cross-entropy. */
+import { maxAxis, sumAxis, sumExpAxis } from '../../kernels/reduce.ts'
 import * as kernels from '../../kernels/softmax.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { tensor } from '../tensor/create.ts'
@@ -78,8 +79,9 @@ export const softmax: Operation<[x: Tensor, axis?: number, options?: SoftmaxOpti
     const T = causal ? shape[axis - 1] : 0
     const reduced = shape.with(axis, 1)
     const max = launch(kernels.softmaxMax, reduced, [x, n, inner, T, scale], [inner, 1, outer])
-    const total = launch(kernels.softmaxSum, reduced, [x, max, n, inner, T, scale], [inner, 1, outer])
-    return launch(kernels.softmaxCell, shape, [x, max, total, n, inner, T, scale], [inner, n, outer])
+    const unscaled = launch(kernels.softmaxExp, shape, [x, max, n, inner, T, scale], [inner, n, outer])
+    const total = launch(sumAxis, reduced, [unscaled, n, inner], [inner, 1, outer])
+    return div(unscaled, total)
   },
   vjp: (dy, y, _x, axis, scale) => [() => softmaxGradient(dy, y, axis, scale)],
   samples: (draw) => {
@@ -111,8 +113,8 @@ export const logSoftmax: Operation<[x: Tensor, axis?: number]> = defineOp({
   forward: (shape, x, axis) => {
     const [outer, n, inner] = around(shape, axis)
     const reduced = shape.with(axis, 1)
-    const max = launch(kernels.softmaxMax, reduced, [x, n, inner, 0, 1], [inner, 1, outer])
-    const total = launch(kernels.softmaxSum, reduced, [x, max, n, inner, 0, 1], [inner, 1, outer])
+    const max = launch(maxAxis, reduced, [x, n, inner], [inner, 1, outer])
+    const total = launch(sumExpAxis, reduced, [x, max, n, inner], [inner, 1, outer])
     return launch(kernels.logSoftmaxCell, shape, [x, max, total, n, inner], [inner, n, outer])
   },
   vjp: (dy, y, _x, axis) => [() => sub(dy, mul(exp(y), sum(dy, { axis, keepdim: true })))],

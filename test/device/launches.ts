@@ -185,8 +185,7 @@ const cells: Record<string, Draw> = {
     return { grid: [D, H, B * T], parameters: [values(g, B * T * H * D), ...angles, T, H, D, half, sign] }
   },
   softmaxMax: softmax(false, 0),
-  softmaxSum: softmax(false, 1),
-  softmaxCell: softmax(true, 2),
+  softmaxExp: softmax(true, 1),
   logSoftmaxCell: (g) => {
     const { Z, n, X } = axis(g)
     return { grid: [X, n, Z], parameters: [values(g, Z * n * X), values(g, Z * X), values(g, Z * X, 1, 2), n, X] }
@@ -213,8 +212,7 @@ const inexact = new Set([
   'rmsNormDot',
   'sumExpAxis',
   'logSumShift',
-  'softmaxSum',
-  'softmaxCell',
+  'softmaxExp',
   'logSoftmaxCell',
   'crossEntropyRow',
 ])
