@@ -3,7 +3,7 @@ import type { TypedArray } from '../device.ts'
 import type { CpuBuffer } from './cpu.ts'
 import type { TunedKernel } from './tuned.ts'
 
-/** Copies `length` cells that lie `stride` apart. */
+/** Copies `length` cells that lie `stride` apart; a short row by itself, since making a view of it costs more. */
 function copyRow(out: TypedArray, at: number, x: TypedArray, from: number, length: number, stride: number): void {
   if (stride === 1 && length > 16) {
     out.set(x.subarray(from, from + length), at)
@@ -43,7 +43,7 @@ export const tunedPadAxis: TunedKernel = (output, [, total, outer], parameters) 
   out.fill(value)
   for (let z = 0; z < outer; z++) {
     const from = z * n * inner
-    out.set(x.subarray(from, from + n * inner), (z * total + before) * inner)
+    copyRow(out, (z * total + before) * inner, x, from, n * inner, 1)
   }
 }
 
@@ -53,8 +53,8 @@ export const tunedConcatPair: TunedKernel = (output, [, total, outer], parameter
   const out = output.values
   for (let z = 0; z < outer; z++) {
     const at = z * total * inner
-    out.set(a.subarray(z * na * inner, (z + 1) * na * inner), at)
-    out.set(b.subarray(z * nb * inner, (z + 1) * nb * inner), at + na * inner)
+    copyRow(out, at, a, z * na * inner, na * inner, 1)
+    copyRow(out, at + na * inner, b, z * nb * inner, nb * inner, 1)
   }
 }
 
