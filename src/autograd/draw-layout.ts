@@ -86,7 +86,8 @@ export function layered(
     slots.flatMap((s, i): Point[] => {
       const { x, y } = centre(s)
       const half = widths[s.column] / 2
-      const at = y + (s.isVertex ? twins[edge] : 0)
+      // Many twins of a low box share its height: beyond it they would run into the box's neighbours.
+      const at = y + (s.isVertex ? Math.max(-s.height / 2, Math.min(s.height / 2, twins[edge])) : 0)
       if (i === 0)
         return [
           { x: x + s.width / 2, y: at },

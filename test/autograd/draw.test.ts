@@ -279,6 +279,12 @@ describe('layout', () => {
     )
   })
 
+  const lowBox = [
+    { width: 11, height: 28 },
+    { width: 16, height: 11 },
+    { width: 94, height: 8 },
+  ]
+
   test('leads edges from box to box without touching another', () => {
     fc.assert(
       fc.property(graphs, ({ sizes, edges }) => {
@@ -305,7 +311,25 @@ describe('layout', () => {
           }
         })
       }),
-      { numRuns: 300 },
+      {
+        numRuns: 300,
+        // A regression: five twins of a box 11 high ran into the wide box beside it.
+        examples: [
+          [
+            {
+              sizes: lowBox,
+              edges: [
+                [0, 1],
+                [0, 1],
+                [0, 2],
+                [0, 1],
+                [0, 1],
+                [0, 1],
+              ],
+            },
+          ],
+        ],
+      },
     )
   })
 
