@@ -51,6 +51,32 @@ export interface MapKernel {
 export type Kernel = CellKernel | MapKernel
 
 /**
+ * A launch with several results that only tuned kernels compute. It has no plain function: what it means is the
+ * composition of smaller operations in the record that uses it, and a device that does not offer it runs that.
+ */
+export interface FusedKernel {
+  readonly kind: 'fused'
+  readonly name: string
+  readonly parameters: Readonly<Record<string, ParameterType>>
+  /** Each result, in order: made anew, or an existing buffer that the kernel updates in place. */
+  readonly results: Readonly<Record<string, 'new' | 'update'>>
+}
+
+/**
+ * Declares a fused kernel.
+ *
+ * @example
+ * const attentionForward = defineFused('attentionForward', { q: 'array', … , scale: 'float' }, { out: 'new', logSum: 'new' })
+ */
+export function defineFused(
+  name: string,
+  parameters: FusedKernel['parameters'],
+  results: FusedKernel['results'],
+): FusedKernel {
+  return { kind: 'fused', name, parameters, results }
+}
+
+/**
  * Declares a cell kernel.
  *
  * @param cell a top-level named function

@@ -15,7 +15,7 @@
  * The plain kernels define what a launch means. A tuned kernel may take a launch over on one device, with the same
  * arguments and, up to the stated bound, the same cells.
  */
-import type { Grid, Kernel } from '../../kernels/kernel.ts'
+import type { FusedKernel, Grid, Kernel } from '../../kernels/kernel.ts'
 
 export type DType = 'float32' | 'float64' | 'int32'
 export type FloatType = 'float32' | 'float64'
@@ -52,6 +52,10 @@ export interface Device {
   read(buffer: DeviceBuffer): Promise<TypedArray>
   readNow?(buffer: DeviceBuffer): TypedArray
   launch(kernel: Kernel, output: DeviceBuffer, grid: Grid, parameters: readonly LaunchArgument[]): void
+  /** Whether `launchFused` takes this kernel; a device without it runs the composition that the kernel stands for. */
+  fuses?(kernel: FusedKernel): boolean
+  /** Computes all results of a fused kernel; those marked 'update' are read and written in place. */
+  launchFused?(kernel: FusedKernel, outputs: readonly DeviceBuffer[], parameters: readonly LaunchArgument[]): void
   statistics(): DeviceStatistics
 }
 

@@ -1,10 +1,10 @@
 /** Runs kernels on tensors: checks that all live on one device, makes the output, and launches. Nothing is recorded. */
-import type { CellKernel, Grid, MapKernel } from '../../kernels/kernel.ts'
+import type { CellKernel, FusedKernel, Grid, MapKernel } from '../../kernels/kernel.ts'
 import type { Device, DType, LaunchArgument } from '../device/device.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { broadcastStrides, collapse, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
-import { Tensor } from './tensor.ts'
+import { isTensor, Tensor } from './tensor.ts'
 
 /** The device that all of `tensors` live on. */
 export function commonDevice(operation: string, tensors: readonly Tensor[]): Device {
@@ -99,4 +99,34 @@ function output(
   const buffer = device.allocate(options.dtype ?? device.floatType, length)
   if (length > 0) device.launch(kernel, buffer, grid, parameters)
   return new Tensor(new Storage(device, buffer), shape)
+}
+
+/** Whether the device of `t` computes this fused kernel; where it does not, the operation's composition runs. */
+export function fuses(kernel: FusedKernel, t: Tensor): boolean {
+  return t.storage.device.fuses?.(kernel) ?? false
+}
+
+/**
+ * Launches a fused kernel and returns its results, in order. Ask `fuses` first.
+ *
+ * @param results shape of each new result, or the tensor that the kernel updates in place
+ * @param parameters one per kernel parameter: tensors for arrays, numbers for the rest
+ */
+export function launchFused(
+  kernel: FusedKernel,
+  results: readonly (Shape | Tensor)[],
+  parameters: readonly (Tensor | number)[],
+): Tensor[] {
+  const updated = results.filter(isTensor)
+  const device = commonDevice(kernel.name, [...updated, ...parameters.filter(isTensor)])
+  const tensors = results.map((result) => {
+    if (isTensor(result)) return result
+    return new Tensor(new Storage(device, device.allocate(device.floatType, sizeOf(result))), result)
+  })
+  device.launchFused!(
+    kernel,
+    tensors.map((t) => t.storage.buffer),
+    parameters.map(argument),
+  )
+  return tensors
 }
