@@ -76,6 +76,16 @@ export function defineFused(
   return { kind: 'fused', name, parameters, results }
 }
 
+/** Every kernel declared so far: devices that must prepare kernels before a launch look here. */
+const declared = new Set<Kernel>()
+
+export const declaredKernels: ReadonlySet<Kernel> = declared
+
+function declare<K extends Kernel>(kernel: K): K {
+  declared.add(kernel)
+  return kernel
+}
+
 /**
  * Declares a cell kernel.
  *
@@ -100,7 +110,7 @@ export function defineKernel(
       `defineKernel: ${cell.name} takes (${actual.join(', ')}) but its table declares (${Object.keys(parameters).join(', ')}); list each parameter once, in order`,
     )
   }
-  return { kind: 'cell', name: cell.name, cell, parameters, helpers }
+  return declare({ kind: 'cell', name: cell.name, cell, parameters, helpers })
 }
 
 /**
@@ -117,7 +127,7 @@ export function elementwise(
   helpers: readonly AnyFunction[] = [],
 ): MapKernel {
   const names = parameterNames(scalar)
-  return { kind: 'map', name: scalar.name, scalar, operands, constants: names.length - operands, helpers }
+  return declare({ kind: 'map', name: scalar.name, scalar, operands, constants: names.length - operands, helpers })
 }
 
 /** Parameter names of a plain `function`, read from its text, as gpu.js reads them. A minifier may have taken its name. */

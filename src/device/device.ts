@@ -57,6 +57,10 @@ export interface Device {
   /** Computes all results of a fused kernel; those marked 'update' are read and written in place. */
   launchFused?(kernel: FusedKernel, outputs: readonly DeviceBuffer[], parameters: readonly LaunchArgument[]): void
   statistics(): DeviceStatistics
+  /** Makes kernels ready that were declared since the last call; `await device(name)` calls it every time. */
+  prepare?(): Promise<void>
+  /** Why the device is gone, where one can go; undefined while it is there. */
+  readonly lost?: string | undefined
 }
 
 export function bytesPerElement(dtype: DType): number {

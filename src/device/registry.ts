@@ -9,6 +9,7 @@ const ready = new Map<string, Device>()
 /** Devices that must be readied, by name. Their code is loaded when they are asked for, and not before. */
 const makers = new Map<string, () => Promise<Device>>([
   ['gpujs', async () => new (await import('./gpujs/device.ts')).GpujsDevice()],
+  ['webgpu', async () => (await import('./webgpu/device.ts')).WebGpuDevice.open()],
 ])
 
 /** Devices that are being readied, so that two who ask at once get the same one. */
@@ -50,23 +51,29 @@ export function registerDevice(name: string, make: () => Promise<Device>): void 
 /**
  * Picks a device and readies it.
  *
- * @param name 'reference' (float64, plain kernels), 'cpu' (float32), 'gpujs' (plain kernels through gpu.js, for tests), or
- *   'auto', the fastest that answers
+ * @param name 'reference' (float64, plain kernels), 'cpu' (float32), 'webgpu' (float32, on whatever adapter answers),
+ *   'gpujs' (plain kernels through gpu.js, for tests), or 'auto': webgpu if a hardware adapter answers, else cpu
  * @returns the device; its `name` says which one 'auto' took
- * @throws SluiceError for a name that does not exist
+ * @throws SluiceError for a name that does not exist, and for webgpu where no adapter answers
  *
  * @example
  * (await device('auto')).name // 'cpu'
  */
 export async function device(name: string = 'auto'): Promise<Device> {
-  if (name === 'auto') return findDevice('cpu')
+  if (name === 'auto') {
+    const { hardwareAnswers } = await import('./webgpu/adapter.ts')
+    return device((await hardwareAnswers()) ? 'webgpu' : 'cpu')
+  }
   const make = makers.get(name)
+  if (ready.get(name)?.lost !== undefined) ready.delete(name)
   if (!ready.has(name) && make) {
     let making = pending.get(name)
     if (!making) pending.set(name, (making = make().finally(() => pending.delete(name))))
     ready.set(name, await making)
   }
-  return findDevice(name)
+  const found = findDevice(name)
+  await found.prepare?.()
+  return found
 }
 
 /** Makes a device the default for new tensors, and readies it. */

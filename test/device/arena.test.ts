@@ -1,8 +1,9 @@
 /** The cpu device's memory: blocks never overlap, are reused, and keep their contents when the memory grows. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Arena, sizeClass } from '../../src/device/cpu/arena.ts'
+import { Arena } from '../../src/device/cpu/arena.ts'
 import { CpuDevice } from '../../src/device/cpu/cpu.ts'
+import { sizeClass } from '../../src/device/size-class.ts'
 import { SluiceError } from '../../src/errors.ts'
 
 interface Block {

@@ -1,23 +1,16 @@
 /**
  * One WebAssembly memory for all buffers of the cpu device, handed out by size class.
  *
- * Classes are powers of two with four steps between (waste at most a quarter). A released block goes to its class's free
- * list and is taken from there first, so a training step that repeats its shapes stops growing after the first.
+ * A released block goes to its class's free list and is taken from there first, so a training step that repeats its
+ * shapes stops growing after the first.
  */
 import { SluiceError } from '../../errors.ts'
+import { sizeClass } from '../size-class.ts'
 
 const PAGE = 65536
 /** WebAssembly's 32-bit memory ends here. */
 const MAXIMUM_BYTES = 65536 * PAGE
 const ALIGNMENT = 16
-
-/** The smallest class that holds `bytes`: (4 + s) 2^e for s in 0..3. */
-export function sizeClass(bytes: number): number {
-  const least = Math.max(64, bytes)
-  const octave = 2 ** Math.floor(Math.log2(least))
-  const step = octave / 4
-  return Math.ceil(least / step) * step
-}
 
 export class Arena {
   readonly memory = new WebAssembly.Memory({ initial: 16 })

@@ -5,7 +5,8 @@
  * `test/device/kernels.test.ts` holds them to what is written here.
  */
 import { GPU, type IGPUKernelSettings, type WebAssemblyKernel, WebGPUKernel } from 'gpu.js'
-import { type Grid, type Kernel, mapCellSource, type ParameterType } from '../../../kernels/kernel.ts'
+import { type Grid, type Kernel, mapCellSource, type ParameterType, parameterNames } from '../../../kernels/kernel.ts'
+import type { Translation } from '../../../kernels/translation.ts'
 import { SluiceError } from '../../errors.ts'
 import type { TypedArray } from '../device.ts'
 
@@ -148,4 +149,41 @@ export function translateToWgsl(kernel: Kernel): string {
   translation.translateSource()
   translation.paramsLayout = translation.computeParamsLayout()
   return translation.assembleWGSL()
+}
+
+/**
+ * The parts of a plain kernel's WGSL that our own programs are made of.
+ *
+ * Of gpu.js's text only the functions and the statements of the cell are kept: how places are found from the invocation,
+ * how arrays are bound and how scalars lie are the device's.
+ *
+ * @throws Error from gpu.js when the kernel uses what it cannot translate, SluiceError when its text has another form
+ *
+ * @example
+ * translate(gelu).functions // 'fn fn_gelu(user_x : f32) -> f32 { … }'
+ */
+export function translate(kernel: Kernel): Translation {
+  const wgsl = translateToWgsl(kernel)
+  const found =
+    /var<private> threadGid : vec3<u32>;\n([\s\S]*?)@compute @workgroup_size\(8, 8, 1\)\nfn main\([\s\S]*?let data_index : i32 = [^;]*;\n([\s\S]*)\}\s*$/.exec(
+      wgsl,
+    )
+  if (!found) {
+    throw new SluiceError(
+      'gpujs translation',
+      `the WGSL of kernel ${kernel.name} has another form than expected:\n${wgsl}`,
+    )
+  }
+  const [, before, statements] = found
+  // Reading arrays is the device's; what else stands before the entry point is the kernel's.
+  const functions = before.replace(/fn get_user_\w+\([\s\S]*?\n\}\n/g, '').trim()
+  if (kernel.kind === 'cell') {
+    // By the names in the text: a bundler may have renamed what the table declares.
+    const types = Object.values(kernel.parameters)
+    const parameters = parameterNames(kernel.cell).map((name, i) => [`user_${name}`, types[i]] as const)
+    return { functions, body: statements.trim(), parameters }
+  }
+  const scalar = /result\[data_index\] = (\w+)\(/.exec(statements)
+  if (!scalar) throw new SluiceError('gpujs translation', `no call of ${kernel.name} in its WGSL:\n${wgsl}`)
+  return { functions, body: scalar[1], parameters: [] }
 }

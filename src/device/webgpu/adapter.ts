@@ -1,0 +1,152 @@
+/**
+ * Finds WebGPU: `navigator.gpu` in browsers, the `webgpu` package (Dawn) in Node; then an adapter, and a device with all
+ * that the kernels can use of it.
+ */
+import { SluiceError } from '../../errors.ts'
+
+export interface AdapterDescription {
+  /** 'Dawn (webgpu 0.6.2)' or 'navigator.gpu'. */
+  readonly implementation: string
+  readonly vendor: string
+  readonly architecture: string
+  readonly name: string
+  readonly driver: string
+  /** Whether it computes on the CPU. */
+  readonly isSoftware: boolean
+  /** Features that Sluice uses and the adapter has. */
+  readonly features: readonly string[]
+  readonly limits: Readonly<Record<(typeof usedLimits)[number], number>>
+}
+
+export interface OpenedDevice {
+  readonly device: GPUDevice
+  readonly description: AdapterDescription
+}
+
+const usedFeatures = ['timestamp-query', 'subgroups', 'shader-f16'] as const
+
+/** Limits whose defaults are smaller than what adapters offer, and which are asked for in full. */
+const usedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+] as const
+
+/** Node kills Dawn's objects when nothing refers to the instance that made them. */
+let instance: GPU | undefined
+
+interface Found {
+  readonly gpu: GPU | undefined
+  readonly implementation: string
+  /** Why there is none. */
+  readonly reason: string
+}
+
+/** Where Vulkan looks for drivers on Linux, besides the files that the environment names. */
+const driverFolders = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d']
+
+/**
+ * Whether Dawn can find a driver at all. Without one it answers no adapter too, but prints a page of warnings, which
+ * `device('auto')` would show on every machine without a GPU.
+ */
+async function hasDriver(): Promise<boolean> {
+  if (process.platform !== 'linux') return true
+  if (process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES || process.env.VK_ADD_DRIVER_FILES) return true
+  const { readdir } = await import('node:fs/promises')
+  const home = process.env.XDG_DATA_HOME ?? `${process.env.HOME ?? ''}/.local/share`
+  const lists = await Promise.all([...driverFolders, `${home}/vulkan/icd.d`].map((f) => readdir(f).catch(() => [])))
+  return lists.flat().some((name) => name.endsWith('.json'))
+}
+
+const isNode = (): boolean => typeof process !== 'undefined' && process.versions?.node !== undefined
+
+async function findGpu(): Promise<Found> {
+  const inBrowser = (globalThis.navigator as Navigator | undefined)?.gpu
+  if (inBrowser) return { gpu: inBrowser, implementation: 'navigator.gpu', reason: '' }
+  if (!isNode()) {
+    return {
+      gpu: undefined,
+      implementation: 'navigator.gpu',
+      reason: 'this browser has no navigator.gpu: use a current Chrome, Edge, Firefox or Safari, on https or localhost',
+    }
+  }
+  if (!(await hasDriver())) {
+    return {
+      gpu: undefined,
+      implementation: 'Dawn, from the package webgpu',
+      reason: `no Vulkan driver is installed (looked in ${driverFolders.join(', ')}): ${howToGetOne}`,
+    }
+  }
+  try {
+    // A name that bundlers cannot follow: the package is for Node alone, and optional there.
+    const name = 'webgpu'
+    const { create } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu')
+    instance ??= create([])
+    return { gpu: instance, implementation: 'Dawn, from the package webgpu', reason: '' }
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    return {
+      gpu: undefined,
+      implementation: 'Dawn, from the package webgpu',
+      reason: `the package webgpu could not be loaded (${why}): npm install webgpu@0.6`,
+    }
+  }
+}
+
+const howToGetOne =
+  "install the GPU's driver (on Linux its Vulkan part, and libvulkan1), or, to compute in software, point " +
+  'VK_DRIVER_FILES at the driver description of SwiftShader or lavapipe'
+
+/** What was found, without opening a device; `adapter` undefined with the reason. */
+export async function findAdapter(): Promise<{
+  adapter: GPUAdapter | undefined
+  implementation: string
+  reason: string
+}> {
+  const { gpu, implementation, reason } = await findGpu()
+  if (!gpu) return { adapter: undefined, implementation, reason }
+  const adapter = (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? undefined
+  return { adapter, implementation, reason: adapter ? '' : `${implementation}, found no adapter: ${howToGetOne}` }
+}
+
+export function describeAdapter(adapter: GPUAdapter, implementation: string): AdapterDescription {
+  const { vendor, architecture, device, description } = adapter.info
+  const software = /swiftshader|llvmpipe|lavapipe|basic render|software/i
+  return {
+    implementation,
+    vendor,
+    architecture,
+    name: device || description || vendor,
+    driver: description,
+    isSoftware:
+      adapter.info.isFallbackAdapter === true ||
+      [device, description, architecture].some((text) => software.test(text)),
+    features: usedFeatures.filter((feature) => adapter.features.has(feature)),
+    limits: Object.fromEntries(usedLimits.map((name) => [name, adapter.limits[name]])) as AdapterDescription['limits'],
+  }
+}
+
+/**
+ * Opens a device on the adapter that answers, with every feature and limit that the kernels use.
+ *
+ * @throws SluiceError that says what was tried and what to install, when no adapter answers
+ */
+export async function openDevice(): Promise<OpenedDevice> {
+  const { adapter, implementation, reason } = await findAdapter()
+  if (!adapter) throw new SluiceError('webgpu device', reason)
+  const description = describeAdapter(adapter, implementation)
+  const device = await adapter.requestDevice({
+    label: 'sluice',
+    requiredFeatures: description.features as GPUFeatureName[],
+    requiredLimits: { ...description.limits },
+  })
+  return { device, description }
+}
+
+/** Whether an adapter answers that is not software. */
+export async function hardwareAnswers(): Promise<boolean> {
+  const { adapter, implementation } = await findAdapter()
+  return adapter !== undefined && !describeAdapter(adapter, implementation).isSoftware
+}
