@@ -2,6 +2,7 @@
 import './ops/methods.ts'
 
 export { defineKernel, elementwise, type Kernel, type KernelThis } from '../kernels/kernel.ts'
+export { type Captured, capture } from './autograd/capture.ts'
 export { type DrawOptions, draw } from './autograd/draw.ts'
 export { checkpoint, type Gradients, grad } from './autograd/grad.ts'
 export { noGrad } from './autograd/tape.ts'

@@ -35,6 +35,21 @@ export interface DeviceBuffer {
  */
 export type LaunchArgument = DeviceBuffer | number
 
+/** A launch of a captured program: buffers are fixed, numbers may be computed anew at every replay. */
+export interface RecordedLaunch {
+  readonly kernel: Kernel | FusedKernel
+  readonly outputs: readonly DeviceBuffer[]
+  /** Null for a fused kernel. */
+  readonly grid: Grid | null
+  readonly parameters: readonly (LaunchArgument | (() => number))[]
+}
+
+/** Launches that were made ready to be repeated. */
+export interface Replay {
+  run(): void
+  release(): void
+}
+
 export interface DeviceStatistics {
   /** Buffers allocated and not released. */
   readonly buffers: number
@@ -56,6 +71,12 @@ export interface Device {
   fuses?(kernel: FusedKernel): boolean
   /** Computes all results of a fused kernel; those marked 'update' are read and written in place. */
   launchFused?(kernel: FusedKernel, outputs: readonly DeviceBuffer[], parameters: readonly LaunchArgument[]): void
+  /** Fills `to` with the first elements of `from`, which is of the same type and at least as long. */
+  copy(from: DeviceBuffer, to: DeviceBuffer): void
+  /** Makes launches ready to be repeated, where that is faster than launching them one after another. */
+  prepareReplay?(launches: readonly RecordedLaunch[]): Replay
+  /** Runs `body` so that all it launches and copies is handed over at once. */
+  together?(body: () => void): void
   statistics(): DeviceStatistics
   /** Makes kernels ready that were declared since the last call; `await device(name)` calls it every time. */
   prepare?(): Promise<void>

@@ -56,6 +56,10 @@ export abstract class HostDevice<Buffer extends HostBuffer = HostBuffer> impleme
     this.run(kernel, output as Buffer, grid, parameters as readonly (Buffer | number)[])
   }
 
+  copy(from: DeviceBuffer, to: DeviceBuffer): void {
+    ;(to as Buffer).values.set((from as Buffer).values.subarray(0, to.length))
+  }
+
   statistics() {
     return { buffers: this.#buffers, bytes: this.#bytes }
   }

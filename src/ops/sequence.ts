@@ -4,7 +4,7 @@ import { SluiceError, showShape } from '../errors.ts'
 import { tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
 import { defaultGenerator } from '../tensor/random.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { fromHost, type Tensor } from '../tensor/tensor.ts'
 import { add, mul } from './elementwise.ts'
 import { reshape } from './movement.ts'
 import { example, needRank, needShape, needTensor } from './operands.ts'
@@ -151,7 +151,8 @@ export const dropout: Operation<[x: Tensor, p: number, options?: { training?: bo
     needTensor('dropout', 'x', x)
     if (!(p >= 0 && p < 1)) throw new SluiceError('dropout', `the probability must be in [0, 1), got ${p}`)
     if (!training || p === 0) return reshape(x, x.shape)
-    const kept = tensor(defaultGenerator.bernoulli(x.size, 1 - p), { shape: x.shape, device: x.device })
+    const { device } = x.storage
+    const kept = fromHost(() => defaultGenerator.bernoulli(x.size, 1 - p), x.shape, device.floatType, device)
     return mul(x, mul(kept, 1 / (1 - p)))
   },
   samples: (draw: Draw) =>

@@ -4,7 +4,7 @@ import { defaultDevice, findDevice } from '../device/registry.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { defaultGenerator } from './random.ts'
 import { checkShape, type Shape, sizeOf } from './shape.ts'
-import { fromData, type Nested, type Tensor } from './tensor.ts'
+import { fromData, fromHost, type Nested, type Tensor } from './tensor.ts'
 
 export interface CreateOptions {
   /** 'float32', 'float64' or 'int32'; the device's float type unless given (int32 for an Int32Array). */
@@ -158,21 +158,27 @@ export function eye(n: number, m: number = n, options: CreateOptions = {}): Tens
 export function rand(shape: Shape, options: CreateOptions = {}): Tensor {
   checkShape('rand', shape)
   const { device, dtype } = resolve('rand', options)
-  return finish(fromData(defaultGenerator.uniform(sizeOf(shape)), [...shape], dtype, device), options)
+  return finish(
+    fromHost(() => defaultGenerator.uniform(sizeOf(shape)), [...shape], dtype, device),
+    options,
+  )
 }
 
 /** Standard normal, rounded to float32: the same bits on every device. */
 export function randn(shape: Shape, options: CreateOptions = {}): Tensor {
   checkShape('randn', shape)
   const { device, dtype } = resolve('randn', options)
-  return finish(fromData(defaultGenerator.normal(sizeOf(shape)), [...shape], dtype, device), options)
+  return finish(
+    fromHost(() => defaultGenerator.normal(sizeOf(shape)), [...shape], dtype, device),
+    options,
+  )
 }
 
 /** A random permutation of 0 … n - 1, int32 [n]. */
 export function permutation(n: number, options: CreateOptions = {}): Tensor {
   checkShape('permutation', [n])
   const { device } = resolve('permutation', options)
-  return fromData(defaultGenerator.permutation(n), [n], 'int32', device)
+  return fromHost(() => defaultGenerator.permutation(n), [n], 'int32', device)
 }
 
 /** A rank-0 constant on the device of `like`. */

@@ -2,6 +2,7 @@
 import type { CellKernel, FusedKernel, Grid, MapKernel } from '../../kernels/kernel.ts'
 import type { Device, DType, LaunchArgument } from '../device/device.ts'
 import { SluiceError, showShape } from '../errors.ts'
+import { currentValue, type HostNumber, recorder } from './recording.ts'
 import { broadcastStrides, collapse, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 import { isTensor, Tensor } from './tensor.ts'
@@ -36,13 +37,13 @@ export interface LaunchOptions {
 export function launch(
   kernel: CellKernel,
   shape: Shape,
-  parameters: readonly (Tensor | number)[],
+  parameters: readonly (Tensor | HostNumber)[],
   grid: Grid = [sizeOf(shape), 1, 1],
   options: LaunchOptions = {},
 ): Tensor {
-  const tensors = parameters.filter((p): p is Tensor => typeof p !== 'number')
+  const tensors = parameters.filter(isTensor)
   const device = commonDevice(kernel.name, tensors)
-  return output(kernel, device, shape, grid, parameters.map(argument), options)
+  return output(kernel, device, shape, grid, parameters.map(place), options)
 }
 
 /**
@@ -55,7 +56,7 @@ export function launchMap(
   kernel: MapKernel,
   shape: Shape,
   operands: readonly Tensor[],
-  constants: readonly number[] = [],
+  constants: readonly HostNumber[] = [],
   options: LaunchOptions & { spread?: (t: Tensor, shape: Shape) => Tensor } = {},
 ): Tensor {
   const device = commonDevice(kernel.name, operands)
@@ -75,30 +76,33 @@ export function launchMap(
   }
   const lead = 3 - walk.shape.length
   const [Z, Y, X] = [...new Array<number>(lead).fill(1), ...walk.shape]
-  const parameters: LaunchArgument[] = []
+  const parameters: (Storage | HostNumber)[] = []
   operands.forEach((t, i) => {
-    parameters.push(argument(t), ...new Array<number>(lead).fill(0), ...walk.strides[i])
+    parameters.push(t.storage, ...new Array<number>(lead).fill(0), ...walk.strides[i])
   })
   parameters.push(...constants)
   return output(kernel, device, shape, [X, Y, Z], parameters, options)
 }
 
-function argument(p: Tensor | number): LaunchArgument {
-  return typeof p === 'number' ? p : p.storage.buffer
-}
+const place = (p: Tensor | HostNumber): Storage | HostNumber => (isTensor(p) ? p.storage : p)
+
+const argument = (p: Storage | HostNumber): LaunchArgument => (p instanceof Storage ? p.buffer : currentValue(p))
 
 function output(
   kernel: CellKernel | MapKernel,
   device: Device,
   shape: Shape,
   grid: Grid,
-  parameters: readonly LaunchArgument[],
+  parameters: readonly (Storage | HostNumber)[],
   options: LaunchOptions,
 ): Tensor {
   const length = sizeOf(shape)
-  const buffer = device.allocate(options.dtype ?? device.floatType, length)
-  if (length > 0) device.launch(kernel, buffer, grid, parameters)
-  return new Tensor(new Storage(device, buffer), shape)
+  const storage = new Storage(device, device.allocate(options.dtype ?? device.floatType, length))
+  if (length > 0) {
+    device.launch(kernel, storage.buffer, grid, parameters.map(argument))
+    recorder()?.launch(device, kernel, [storage], grid, parameters)
+  }
+  return new Tensor(storage, shape)
 }
 
 /** Whether the device of `t` computes this fused kernel; where it does not, the operation's composition runs. */
@@ -115,7 +119,7 @@ export function fuses(kernel: FusedKernel, t: Tensor): boolean {
 export function launchFused(
   kernel: FusedKernel,
   results: readonly (Shape | Tensor)[],
-  parameters: readonly (Tensor | number)[],
+  parameters: readonly (Tensor | HostNumber)[],
 ): Tensor[] {
   const updated = results.filter(isTensor)
   const device = commonDevice(kernel.name, [...updated, ...parameters.filter(isTensor)])
@@ -123,10 +127,13 @@ export function launchFused(
     if (isTensor(result)) return result
     return new Tensor(new Storage(device, device.allocate(device.floatType, sizeOf(result))), result)
   })
+  const outputs = tensors.map((t) => t.storage)
+  const places = parameters.map(place)
   device.launchFused!(
     kernel,
-    tensors.map((t) => t.storage.buffer),
-    parameters.map(argument),
+    outputs.map(({ buffer }) => buffer),
+    places.map(argument),
   )
+  recorder()?.launch(device, kernel, outputs, null, places)
   return tensors
 }

@@ -9,6 +9,7 @@ import { findDevice } from '../device/registry.ts'
 import { SluiceError, showShape, stackHere, userPlace } from '../errors.ts'
 import { runOperation, runScope, storageReplaced, track, untrack } from './lifetime.ts'
 import { formatArray } from './print.ts'
+import { recorder } from './recording.ts'
 import { type Shape, sameShape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 
@@ -193,8 +194,11 @@ export class Tensor {
     }
     const taken = value.storage.retain()
     value.dispose()
-    this.storage.release()
+    const before = this.storage
     this.#storage = taken
+    before.isSuperseded = true
+    recorder()?.assigned(this, before)
+    before.release()
     storageReplaced(this)
   }
 
@@ -226,6 +230,19 @@ function nest(data: TypedArray, shape: Shape): Nested {
 
 /** A tensor of `data`, which has exactly the shape's size. */
 export function fromData(data: ArrayLike<number>, shape: Shape, dtype: DType, device: Device): Tensor {
+  const t = upload(data, shape, dtype, device)
+  recorder()?.constant(t.storage, data)
+  return t
+}
+
+/** A tensor of what `make` gives: now, and at every replay of the program that is being captured, if one is. */
+export function fromHost(make: () => ArrayLike<number>, shape: Shape, dtype: DType, device: Device): Tensor {
+  const t = upload(make(), shape, dtype, device)
+  recorder()?.source(t.storage, make)
+  return t
+}
+
+function upload(data: ArrayLike<number>, shape: Shape, dtype: DType, device: Device): Tensor {
   const buffer = device.allocate(dtype, data.length)
   device.write(buffer, data)
   return new Tensor(new Storage(device, buffer), shape)

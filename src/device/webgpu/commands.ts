@@ -27,6 +27,16 @@ export interface Dispatch {
   readonly label: string
 }
 
+/** A dispatch made ready to be repeated. */
+export interface PreparedDispatch {
+  readonly compiled: CompiledProgram
+  readonly bindGroup: GPUBindGroup
+  /** Of its scalars in the bind group's uniform buffer. */
+  readonly offset: number
+  readonly workgroups: Workgroups
+  readonly label: string
+}
+
 export class Commands {
   readonly device: GPUDevice
   readonly pipelines: Pipelines
@@ -76,6 +86,14 @@ export class Commands {
     pass.dispatchWorkgroups(...workgroups)
     for (const block of blocks) block.lastBatch = this.#batch
     if (++this.#dispatches >= BATCH && !this.#held) this.flush()
+  }
+
+  /** Runs a dispatch whose bind group and scalars were made before. */
+  replay({ compiled, bindGroup, offset, workgroups, label }: PreparedDispatch): void {
+    const pass = this.#passFor(label, compiled.program)
+    pass.setPipeline(compiled.pipeline)
+    pass.setBindGroup(0, bindGroup, [offset])
+    pass.dispatchWorkgroups(...workgroups)
   }
 
   copy(from: Block, to: Block, bytes: number): void {

@@ -14,30 +14,20 @@ import {
   type DeviceBuffer,
   type DType,
   type LaunchArgument,
+  type RecordedLaunch,
+  type Replay,
   type TypedArray,
 } from '../device.ts'
 import { type AdapterDescription, openDevice } from './adapter.ts'
-import { Commands } from './commands.ts'
+import { GpuBuffer } from './buffer.ts'
+import { Commands, type Dispatch } from './commands.ts'
 import { Faults } from './faults.ts'
 import { PlainKernels } from './plain.ts'
 import { type Block, Pool } from './pool.ts'
 import { Profiler } from './profiler.ts'
+import { GpuReplay } from './replay.ts'
 import { Staging } from './staging.ts'
 import { fusedKernels, tunedKernels } from './tuned.ts'
-
-/** A tensor's place on the GPU. */
-export class GpuBuffer implements DeviceBuffer {
-  readonly dtype: DType
-  readonly length: number
-  /** Changes when the host writes while unfinished commands still use the old block. */
-  block: Block
-
-  constructor(dtype: DType, length: number, block: Block) {
-    this.dtype = dtype
-    this.length = length
-    this.block = block
-  }
-}
 
 /** float32 holds integers exactly up to here. */
 const LARGEST_INTEGER = 2 ** 24
@@ -63,6 +53,9 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
   readonly #scratch: GpuBuffer[] = []
   /** The launch that is being encoded. */
   #label = ''
+  /** Takes the dispatches of a launch that is made ready for replays, instead of the encoder. */
+  #collect: ((dispatch: Dispatch) => void) | undefined
+  #collectScratch: ((length: number) => GpuBuffer) | undefined
   #buffers = 0
   #bytes = 0
   #lost: string | undefined
@@ -151,10 +144,9 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
     return dtype === 'int32' ? Int32Array.from(values) : values
   }
 
-  /** Copies all elements of one buffer to another of the same length. */
   copy(from: DeviceBuffer, to: DeviceBuffer): void {
     this.#needHere()
-    if (from.length > 0) this.commands.copy((from as GpuBuffer).block, (to as GpuBuffer).block, 4 * from.length)
+    if (to.length > 0) this.commands.copy((from as GpuBuffer).block, (to as GpuBuffer).block, 4 * to.length)
   }
 
   launch(kernel: Kernel, target: DeviceBuffer, grid: Grid, given: readonly LaunchArgument[]): void {
@@ -196,13 +188,45 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
       if (!buffer) throw new SluiceError('webgpu device', `kernel ${program.name}: no buffer for ${name}`)
       blocks.push(buffer.block)
     }
-    this.commands.dispatch({ program, blocks, parameters, workgroups, label: this.#label })
+    const dispatch: Dispatch = { program, blocks, parameters, workgroups, label: this.#label }
+    if (this.#collect) this.#collect(dispatch)
+    else this.commands.dispatch(dispatch)
   }
 
   scratch(length: number): GpuBuffer {
+    if (this.#collectScratch) return this.#collectScratch(length)
     const buffer = new GpuBuffer('float32', length, this.pool.take(4 * length))
     this.#scratch.push(buffer)
     return buffer
+  }
+
+  // Replays
+
+  prepareReplay(launches: readonly RecordedLaunch[]): Replay {
+    return new GpuReplay(this, this.commands, launches)
+  }
+
+  together(body: () => void): void {
+    this.#needHere()
+    this.commands.together(body)
+  }
+
+  /**
+   * The dispatches of a launch, without running them.
+   *
+   * @param scratch where scratch buffers come from: they must outlive the launch, since the dispatches are repeated
+   */
+  collect(body: () => void, scratch: (length: number) => GpuBuffer): Dispatch[] {
+    const found: Dispatch[] = []
+    this.#collect = (dispatch) => found.push(dispatch)
+    this.#collectScratch = scratch
+    try {
+      body()
+    } finally {
+      this.#collect = undefined
+      this.#collectScratch = undefined
+    }
+    return found
   }
 
   // The rest of the contract

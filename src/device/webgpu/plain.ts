@@ -15,6 +15,7 @@ import {
   type Program,
   type ScalarType,
 } from '../../../kernels/tuned/wgsl/program.ts'
+import { tunedScalars } from '../../../kernels/tuned/wgsl/trigonometry.ts'
 import { SluiceError } from '../../errors.ts'
 
 /** Invocations of a workgroup. */
@@ -32,7 +33,7 @@ interface PlainProgram {
 type Translator = (kernel: Kernel) => Translation
 
 export class PlainKernels {
-  readonly #translations = new Map(translations)
+  readonly #translations = new Map([...translations, ...tunedScalars])
   readonly #programs = new Map<Kernel, Map<string, PlainProgram>>()
   #translator: Translator | undefined
 

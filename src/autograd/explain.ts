@@ -1,0 +1,54 @@
+/** A captured program as text: its launches with the shapes they run over, its memory, and how the plan shares it. */
+import type { DeviceBuffer } from '../device/device.ts'
+import { showShape } from '../errors.ts'
+import { Storage } from '../tensor/storage.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { Recording } from './trace.ts'
+
+export interface ArenaPlan {
+  /** Temporary values. */
+  readonly values: number
+  /** Their bytes, if each had memory of its own. */
+  readonly asked: number
+  readonly slots: number
+  readonly bytes: number
+}
+
+const showBytes = (bytes: number): string =>
+  bytes < 1024
+    ? `${bytes} B`
+    : bytes < 1 << 20
+      ? `${(bytes / 1024).toFixed(1)} KiB`
+      : `${(bytes / (1 << 20)).toFixed(1)} MiB`
+
+export function explainProgram(
+  { device, launches, constants, sources, replaced }: Recording,
+  places: ReadonlyMap<Storage, DeviceBuffer>,
+  plan: ArenaPlan,
+  inputs: readonly Tensor[],
+  results: readonly Tensor[],
+): string {
+  const names = new Map<DeviceBuffer, string>()
+  const nameOf = (storage: Storage): string => {
+    const place = places.get(storage)!
+    let name = names.get(place)
+    if (!name) names.set(place, (name = `b${names.size}`))
+    return name
+  }
+  const rows = launches.map(({ kernel, outputs, grid, parameters }, i) => {
+    const written = outputs.map((s) => `${nameOf(s)}[${s.buffer.length}]`).join(', ')
+    const read = parameters.filter((p): p is Storage => p instanceof Storage).map(nameOf)
+    const over = grid ? ` over ${grid.join(' x ')}` : ', fused'
+    return `${String(i).padStart(5)}  ${written} = ${kernel.name}(${read.join(', ')})${over}`
+  })
+  const shapes = (tensors: readonly Tensor[]) =>
+    tensors.map((t) => `${showShape(t.shape)} ${t.dtype}`).join(', ') || 'none'
+  return [
+    `program on ${device!.name}: ${launches.length} launches`,
+    `  inputs: ${shapes(inputs)}`,
+    `  results: ${shapes(results)}`,
+    `  constants: ${constants.size}, from the host at every run: ${sources.size}, parameters replaced: ${replaced.size}`,
+    `  temporaries: ${plan.values} of ${showBytes(plan.asked)}, in ${plan.slots} slots of ${showBytes(plan.bytes)}`,
+    ...rows,
+  ].join('\n')
+}

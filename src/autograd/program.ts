@@ -1,0 +1,207 @@
+/**
+ * A recorded run made into a program: its values placed in memory, its launches ready to be replayed.
+ *
+ * Temporary values share slots by their lifetimes; constants, host sources and inputs have memory of their own. A
+ * parameter that an optimizer replaced is read where it lies, and its next value is copied there at the end. Results are
+ * copied into tensors of their own.
+ */
+import type { Device, DeviceBuffer, RecordedLaunch, Replay } from '../device/device.ts'
+import { bytesPerElement } from '../device/device.ts'
+import { SluiceError, showShape } from '../errors.ts'
+import { type Lifetime, planSlots } from '../tensor/plan.ts'
+import { Storage } from '../tensor/storage.ts'
+import { Tensor } from '../tensor/tensor.ts'
+import { type ArenaPlan, explainProgram } from './explain.ts'
+import type { Recording, TracedLaunch } from './trace.ts'
+
+export interface CapturedProgram {
+  /** Whether everything it refers to still is what it was when it was recorded. */
+  isCurrent(): boolean
+  run(inputs: readonly Tensor[]): Tensor[]
+  explain(): string
+  dispose(): void
+}
+
+/** Where a result comes from. */
+type ResultPlace =
+  | { readonly made: DeviceBuffer; readonly shape: readonly number[]; readonly dtype: Tensor['dtype'] }
+  | { readonly input: number; readonly shape: readonly number[] }
+  | { readonly outside: Storage; readonly shape: readonly number[] }
+
+const storagesOf = ({ outputs, parameters }: TracedLaunch): Storage[] => [
+  ...outputs,
+  ...parameters.filter((p): p is Storage => p instanceof Storage),
+]
+
+/**
+ * Places the values of a recording.
+ *
+ * @returns null when the run launched nothing: there is no device to replay it on
+ * @throws SluiceError when a value that the run made is still alive and is no result
+ */
+export function compileProgram(
+  recording: Recording,
+  inputs: readonly Tensor[],
+  results: readonly Tensor[],
+): CapturedProgram | null {
+  const { device, launches, made, replaced } = recording
+  if (!device) return null
+  const state = [...replaced].filter(([tensor]) => !tensor.isDisposed)
+  needNothingLeft(made, results, state)
+
+  const owned: DeviceBuffer[] = []
+  const own = (like: DeviceBuffer): DeviceBuffer => {
+    const buffer = device.allocate(like.dtype, like.length)
+    owned.push(buffer)
+    return buffer
+  }
+  const places = new Map<Storage, DeviceBuffer>()
+  inputs.forEach((t) => {
+    if (!places.has(t.storage)) places.set(t.storage, own(t.storage.buffer))
+  })
+  // A replaced parameter is read where its tensor keeps it now.
+  for (const [tensor, before] of state) if (!places.has(before)) places.set(before, tensor.storage.buffer)
+  for (const [storage, data] of recording.constants) {
+    const buffer = own(storage.buffer)
+    device.write(buffer, data)
+    places.set(storage, buffer)
+  }
+  for (const storage of recording.sources.keys()) places.set(storage, own(storage.buffer))
+  const arena = placeTemporaries(recording, results, state, places, own)
+  const outside = new Set<Storage>()
+  for (const storage of launches.flatMap(storagesOf)) {
+    if (places.has(storage)) continue
+    places.set(storage, storage.buffer)
+    outside.add(storage)
+  }
+
+  const recorded: RecordedLaunch[] = launches.map(({ kernel, outputs, grid, parameters }) => ({
+    kernel,
+    outputs: outputs.map((s) => places.get(s)!),
+    grid,
+    parameters: parameters.map((p) => (p instanceof Storage ? places.get(p)! : p)),
+  }))
+  const replay = device.prepareReplay?.(recorded) ?? plainReplay(device, recorded)
+  const inputOf = (storage: Storage) => inputs.findIndex((t) => t.storage === storage)
+  const resultPlaces = results.map(({ storage, shape, dtype }): ResultPlace => {
+    const input = inputOf(storage)
+    if (input >= 0) return { input, shape }
+    return made.has(storage) && !state.some(([t]) => t.storage === storage)
+      ? { made: places.get(storage)!, shape, dtype }
+      : { outside: storage, shape }
+  })
+  const updates = state.map(([tensor]) => ({ from: places.get(tensor.storage)!, to: tensor.storage.buffer }))
+  const kept = state.map(([tensor]) => [tensor, tensor.storage] as const)
+  const together = device.together?.bind(device) ?? ((body: () => void) => body())
+  const copies = inputs
+    .map((t, i) => ({ i, to: places.get(t.storage)!, storage: t.storage }))
+    .filter(({ i, storage }) => inputOf(storage) === i)
+    .map(({ i, to }) => ({ i, to }))
+  const explanation = explainProgram(recording, places, arena, inputs, results)
+
+  return {
+    isCurrent: () =>
+      device.lost === undefined &&
+      kept.every(([tensor, storage]) => !tensor.isDisposed && tensor.storage === storage) &&
+      [...outside].every((storage) => !storage.isFree && !storage.isSuperseded),
+    run(given) {
+      for (const step of recording.hostSteps) {
+        if (step instanceof Storage) device.write(places.get(step)!, recording.sources.get(step)!())
+        else step()
+      }
+      const outputs: Tensor[] = []
+      together(() => {
+        for (const { i, to } of copies) device.copy(given[i].storage.buffer, to)
+        replay.run()
+        for (const { from, to } of updates) device.copy(from, to)
+        for (const place of resultPlaces) outputs.push(resultTensor(device, place, given))
+      })
+      return outputs
+    },
+    explain: () => explanation,
+    dispose() {
+      replay.release()
+      for (const buffer of owned) device.release(buffer)
+    },
+  }
+}
+
+function resultTensor(device: Device, place: ResultPlace, given: readonly Tensor[]): Tensor {
+  if ('input' in place) return given[place.input].alias(place.shape)
+  if ('outside' in place) return new Tensor(place.outside.retain(), place.shape)
+  const buffer = device.allocate(place.dtype, place.made.length)
+  device.copy(place.made, buffer)
+  return new Tensor(new Storage(device, buffer), place.shape)
+}
+
+/** Places what the run made and used up by itself. Returns what the plan costs. */
+function placeTemporaries(
+  { launches, made }: Recording,
+  results: readonly Tensor[],
+  state: readonly (readonly [Tensor, Storage])[],
+  places: Map<Storage, DeviceBuffer>,
+  own: (like: DeviceBuffer) => DeviceBuffer,
+): ArenaPlan {
+  const spans = new Map<Storage, { first: number; last: number }>()
+  launches.forEach((launch, time) => {
+    for (const storage of storagesOf(launch)) {
+      if (places.has(storage) || !made.has(storage)) continue
+      const span = spans.get(storage)
+      if (span) span.last = time
+      else spans.set(storage, { first: time, last: time })
+    }
+  })
+  // What leaves the program is needed until its end.
+  for (const { storage } of [...results, ...state.map(([tensor]) => tensor)]) {
+    const span = spans.get(storage)
+    if (span) span.last = launches.length
+  }
+  const storages = [...spans.keys()]
+  const lifetimes = storages.map(({ buffer }, i): Lifetime => {
+    const bytes = buffer.length * bytesPerElement(buffer.dtype)
+    return { bytes, kind: buffer.dtype, ...spans.get(storages[i])! }
+  })
+  const { slots, sizes } = planSlots(lifetimes)
+  const buffers = sizes.map((size, slot) => {
+    const largest = storages.find((_, i) => slots[i] === slot && lifetimes[i].bytes === size.bytes)!
+    return own(largest.buffer)
+  })
+  storages.forEach((storage, i) => {
+    places.set(storage, buffers[slots[i]])
+  })
+  return {
+    values: storages.length,
+    asked: lifetimes.reduce((sum, { bytes }) => sum + bytes, 0),
+    slots: sizes.length,
+    bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0),
+  }
+}
+
+function needNothingLeft(
+  made: ReadonlySet<Storage>,
+  results: readonly Tensor[],
+  state: readonly (readonly [Tensor, Storage])[],
+): void {
+  const known = new Set([...results, ...state.map(([tensor]) => tensor)].map(({ storage }) => storage))
+  const left = [...made].filter((storage) => !storage.isFree && !known.has(storage))
+  if (left.length === 0) return
+  const sizes = left.slice(0, 5).map(({ buffer }) => showShape([buffer.length]))
+  throw new SluiceError(
+    'capture',
+    `the function leaves ${left.length} tensors behind that it does not return (of sizes ${sizes.join(', ')}${left.length > 5 ? ', …' : ''}), which a replay could not renew; return them, or free them inside: gradients by zeroGrad()`,
+  )
+}
+
+/** Replays by launching one after another, on devices that have no faster way. */
+function plainReplay(device: Device, launches: readonly RecordedLaunch[]): Replay {
+  return {
+    run() {
+      for (const { kernel, outputs, grid, parameters } of launches) {
+        const given = parameters.map((p) => (typeof p === 'function' ? p() : p))
+        if (kernel.kind === 'fused') device.launchFused!(kernel, outputs, given)
+        else device.launch(kernel, outputs[0], grid!, given)
+      }
+    },
+    release() {},
+  }
+}
