@@ -10,7 +10,9 @@ export interface ArenaPlan {
   readonly values: number
   /** Their bytes, if each had memory of its own. */
   readonly asked: number
-  readonly slots: number
+  /** The slot of each of them. */
+  readonly slots: ReadonlyMap<Storage, number>
+  readonly count: number
   readonly bytes: number
 }
 
@@ -24,13 +26,13 @@ const showBytes = (bytes: number): string =>
 export function explainProgram(
   { device, launches, constants, sources, replaced }: Recording,
   places: ReadonlyMap<Storage, DeviceBuffer>,
-  plan: ArenaPlan,
+  { slots, ...plan }: ArenaPlan,
   inputs: readonly Tensor[],
   results: readonly Tensor[],
 ): string {
-  const names = new Map<DeviceBuffer, string>()
+  const names = new Map<unknown, string>()
   const nameOf = (storage: Storage): string => {
-    const place = places.get(storage)!
+    const place = slots.get(storage) ?? places.get(storage)
     let name = names.get(place)
     if (!name) names.set(place, (name = `b${names.size}`))
     return name
@@ -48,7 +50,7 @@ export function explainProgram(
     `  inputs: ${shapes(inputs)}`,
     `  results: ${shapes(results)}`,
     `  constants: ${constants.size}, from the host at every run: ${sources.size}, parameters replaced: ${replaced.size}`,
-    `  temporaries: ${plan.values} of ${showBytes(plan.asked)}, in ${plan.slots} slots of ${showBytes(plan.bytes)}`,
+    `  temporaries: ${plan.values} of ${showBytes(plan.asked)}, in ${plan.count} slots of ${showBytes(plan.bytes)}`,
     ...rows,
   ].join('\n')
 }

@@ -67,7 +67,7 @@ export function compileProgram(
     places.set(storage, buffer)
   }
   for (const storage of recording.sources.keys()) places.set(storage, own(storage.buffer))
-  const arena = placeTemporaries(recording, results, state, places, own)
+  const arena = placeTemporaries(device, recording, results, state, places, own)
   const outside = new Set<Storage>()
   for (const storage of launches.flatMap(storagesOf)) {
     if (places.has(storage)) continue
@@ -136,6 +136,7 @@ function resultTensor(device: Device, place: ResultPlace, given: readonly Tensor
 
 /** Places what the run made and used up by itself. Returns what the plan costs. */
 function placeTemporaries(
+  device: Device,
   { launches, made }: Recording,
   results: readonly Tensor[],
   state: readonly (readonly [Tensor, Storage])[],
@@ -167,12 +168,13 @@ function placeTemporaries(
     return own(largest.buffer)
   })
   storages.forEach((storage, i) => {
-    places.set(storage, buffers[slots[i]])
+    places.set(storage, device.view(buffers[slots[i]], storage.buffer.length))
   })
   return {
     values: storages.length,
     asked: lifetimes.reduce((sum, { bytes }) => sum + bytes, 0),
-    slots: sizes.length,
+    slots: new Map(storages.map((storage, i) => [storage, slots[i]])),
+    count: sizes.length,
     bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0),
   }
 }

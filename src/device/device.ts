@@ -73,6 +73,8 @@ export interface Device {
   launchFused?(kernel: FusedKernel, outputs: readonly DeviceBuffer[], parameters: readonly LaunchArgument[]): void
   /** Fills `to` with the first elements of `from`, which is of the same type and at least as long. */
   copy(from: DeviceBuffer, to: DeviceBuffer): void
+  /** The first `length` elements of a buffer, in its memory: a value of a program in its slot. It is not released. */
+  view(buffer: DeviceBuffer, length: number): DeviceBuffer
   /** Makes launches ready to be repeated, where that is faster than launching them one after another. */
   prepareReplay?(launches: readonly RecordedLaunch[]): Replay
   /** Runs `body` so that all it launches and copies is handed over at once. */

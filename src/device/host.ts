@@ -23,6 +23,8 @@ export abstract class HostDevice<Buffer extends HostBuffer = HostBuffer> impleme
   #bytes = 0
 
   protected abstract make(dtype: DType, length: number): Buffer
+  /** The first elements of a buffer, sharing its memory. */
+  protected abstract part(buffer: Buffer, length: number): Buffer
   /** Takes back what `make` gave; garbage collection does it unless a device has memory of its own. */
   protected free(_buffer: Buffer): void {}
   protected abstract run(kernel: Kernel, output: Buffer, grid: Grid, parameters: readonly (Buffer | number)[]): void
@@ -60,6 +62,10 @@ export abstract class HostDevice<Buffer extends HostBuffer = HostBuffer> impleme
     ;(to as Buffer).values.set((from as Buffer).values.subarray(0, to.length))
   }
 
+  view(buffer: DeviceBuffer, length: number): Buffer {
+    return this.part(buffer as Buffer, length)
+  }
+
   statistics() {
     return { buffers: this.#buffers, bytes: this.#bytes }
   }
@@ -68,6 +74,11 @@ export abstract class HostDevice<Buffer extends HostBuffer = HostBuffer> impleme
 /** A buffer with memory of its own. */
 export function ownBuffer(dtype: DType, length: number): HostBuffer {
   return { dtype, length, values: typedArray(dtype, length) }
+}
+
+/** Its first elements, as a buffer on the same memory. */
+export function ownPart({ dtype, values }: HostBuffer, length: number): HostBuffer {
+  return { dtype, length, values: values.subarray(0, length) }
 }
 
 /** Launch parameters with the buffers as typed arrays. */

@@ -43,6 +43,10 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
     return new CpuBuffer(dtype, length, this.arena.take(length * bytesPerElement(dtype)), this.arena.memory)
   }
 
+  protected part({ dtype, offset }: CpuBuffer, length: number): CpuBuffer {
+    return new CpuBuffer(dtype, length, offset, this.arena.memory)
+  }
+
   protected override free(buffer: CpuBuffer): void {
     this.arena.give(buffer.offset, buffer.length * bytesPerElement(buffer.dtype))
   }

@@ -7,7 +7,7 @@
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
 import { SluiceError } from '../../errors.ts'
 import type { DeviceBuffer, DType } from '../device.ts'
-import { type HostBuffer, HostDevice, ownBuffer, valuesOf } from '../host.ts'
+import { type HostBuffer, HostDevice, ownBuffer, ownPart, valuesOf } from '../host.ts'
 import { buildKernel, type GpujsKernel, type GpujsMode } from './gpujs.ts'
 
 /** gpu.js reads every array as float32, which holds integers exactly up to here. */
@@ -26,6 +26,10 @@ export class GpujsDevice extends HostDevice {
 
   protected make(dtype: DType, length: number): HostBuffer {
     return ownBuffer(dtype, length)
+  }
+
+  protected part(buffer: HostBuffer, length: number): HostBuffer {
+    return ownPart(buffer, length)
   }
 
   /** @throws SluiceError for an int32 beyond 2^24, which gpu.js would round */

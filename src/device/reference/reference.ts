@@ -4,7 +4,7 @@
  */
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
 import type { DType } from '../device.ts'
-import { type HostBuffer, HostDevice, ownBuffer, valuesOf } from '../host.ts'
+import { type HostBuffer, HostDevice, ownBuffer, ownPart, valuesOf } from '../host.ts'
 import { runPlain } from '../plain.ts'
 
 export class ReferenceDevice extends HostDevice {
@@ -13,6 +13,10 @@ export class ReferenceDevice extends HostDevice {
 
   protected make(dtype: DType, length: number): HostBuffer {
     return ownBuffer(dtype, length)
+  }
+
+  protected part(buffer: HostBuffer, length: number): HostBuffer {
+    return ownPart(buffer, length)
   }
 
   protected run(kernel: Kernel, output: HostBuffer, grid: Grid, parameters: readonly (HostBuffer | number)[]): void {

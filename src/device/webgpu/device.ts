@@ -149,6 +149,10 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
     if (to.length > 0) this.commands.copy((from as GpuBuffer).block, (to as GpuBuffer).block, 4 * to.length)
   }
 
+  view(buffer: DeviceBuffer, length: number): GpuBuffer {
+    return new GpuBuffer(buffer.dtype, length, (buffer as GpuBuffer).block)
+  }
+
   launch(kernel: Kernel, target: DeviceBuffer, grid: Grid, given: readonly LaunchArgument[]): void {
     this.#needHere()
     const output = target as GpuBuffer
