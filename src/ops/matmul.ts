@@ -1,9 +1,10 @@
 /** The matrix product, in NumPy's sense, and triangular systems. */
+import { solveUnitLowerAll } from '../../kernels/fused-solve.ts'
 import { solveUnitLowerRow } from '../../kernels/linear.ts'
 import * as kernels from '../../kernels/matmul.ts'
 import type { Cotangent } from '../autograd/tape.ts'
 import { noStack, SluiceError, showShape } from '../errors.ts'
-import { launch } from '../tensor/launch.ts'
+import { fuses, launch, launchFused } from '../tensor/launch.ts'
 import { broadcastShapes, broadcastStrides, collapse, type Shape, sameShape, sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { neg } from './functions.ts'
@@ -190,6 +191,9 @@ export const solveUnitLower: Operation<[a: Tensor, b: Tensor, options?: { transp
   forward: (shape, a, b, transpose) => {
     const [rows, columns] = shape.slice(-2)
     const batch = sizeOf(shape.slice(0, -2))
+    if (b.size > 0 && fuses(solveUnitLowerAll, b)) {
+      return launchFused(solveUnitLowerAll, [shape], [a, b, batch, rows, columns, transpose ? 1 : 0])[0]
+    }
     let x = b.alias(shape)
     for (let step = 1; step < rows; step++) {
       const row = transpose ? rows - 1 - step : step

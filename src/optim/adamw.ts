@@ -2,9 +2,9 @@
  * AdamW: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p = p (1 - lr decay) - lr (m / c1) / (sqrt(v / c2) + eps)
  * with c = 1 - beta^t. Loshchilov and Hutter 2019, algorithm 2; the decay is decoupled from the gradient.
  */
-import { adamWStep, movingAverage, movingAverageOfSquare } from '../../kernels/optimizer.ts'
-import { launchMap } from '../tensor/launch.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { adamWInPlace } from './adamw-in-place.ts'
+import { type AdamWSettings, adamWUpdate } from './adamw-update.ts'
 import { groupsOf, needFactor, needNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts'
 
 export interface AdamWOptions {
@@ -21,7 +21,7 @@ export interface AdamWOptions {
 export const adamWMoments = ['firstMoment', 'secondMoment'] as const
 
 /** AdamW's settings besides rate and decay, checked. */
-export function adamWSettings(operation: string, { betas = [0.9, 0.95], eps = 1e-8 }: AdamWOptions) {
+export function adamWSettings(operation: string, { betas = [0.9, 0.95], eps = 1e-8 }: AdamWOptions): AdamWSettings {
   betas.forEach((beta, i) => {
     needFactor(operation, `betas[${i}]`, beta)
   })
@@ -29,22 +29,8 @@ export function adamWSettings(operation: string, { betas = [0.9, 0.95], eps = 1e
   return { betas, eps }
 }
 
-/** One parameter's AdamW step: replaces its moments and gives its next value. */
-export function adamWUpdate(
-  { parameter, weightDecay, moments: { firstMoment, secondMoment }, steps }: Slot,
-  gradient: Tensor,
-  rate: number,
-  { betas: [beta1, beta2], eps }: { betas: readonly [number, number]; eps: number },
-): Tensor {
-  const { shape } = parameter
-  firstMoment.assign(launchMap(movingAverage, shape, [firstMoment, gradient], [beta1]))
-  secondMoment.assign(launchMap(movingAverageOfSquare, shape, [secondMoment, gradient], [beta2]))
-  const constants = [rate, weightDecay, 1 - beta1 ** steps, 1 - beta2 ** steps, eps]
-  return launchMap(adamWStep, shape, [parameter, firstMoment, secondMoment], constants)
-}
-
 export class AdamW extends Optimizer {
-  readonly #settings: { betas: readonly [number, number]; eps: number }
+  readonly #settings: AdamWSettings
 
   /**
    * @param parameters a list of parameters, or groups with a weight decay or rate of their own
@@ -61,7 +47,11 @@ export class AdamW extends Optimizer {
     this.#settings = adamWSettings('AdamW', options)
   }
 
-  protected override update(slot: Slot, gradient: Tensor, rate: number): Tensor {
+  protected override updateAll(slots: readonly Slot[], rate: (slot: Slot) => number): void {
+    super.updateAll(adamWInPlace(slots, rate, this.#settings), rate)
+  }
+
+  protected override update(slot: Slot, gradient: Tensor, rate: () => number): Tensor {
     return adamWUpdate(slot, gradient, rate, this.#settings)
   }
 }

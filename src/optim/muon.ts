@@ -13,8 +13,10 @@ import { transpose } from '../ops/movement.ts'
 import { sum } from '../ops/reduce.ts'
 import { launchMap } from '../tensor/launch.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { type AdamWOptions, adamWMoments, adamWSettings, adamWUpdate } from './adamw.ts'
-import { groupsOf, needFactor, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts'
+import { type AdamWOptions, adamWMoments, adamWSettings } from './adamw.ts'
+import { adamWInPlace } from './adamw-in-place.ts'
+import { type AdamWSettings, adamWUpdate } from './adamw-update.ts'
+import { groupsOf, needFactor, Optimizer, type OptimizerParameters, type Slot, stepNumber } from './optimizer.ts'
 
 /** Coefficients of x -> a x + b x^3 + c x^5, which carries singular values from (0, 1] to about [0.7, 1.2]. */
 const [A, B, C] = [3.4445, -4.775, 2.0315]
@@ -56,7 +58,7 @@ export class Muon extends Optimizer {
   readonly #momentum: number
   readonly #nesterov: boolean
   readonly #iterations: number
-  readonly #adamW: { betas: readonly [number, number]; eps: number }
+  readonly #adamW: AdamWSettings
 
   /**
    * @param parameters `hidden` matrices for Muon and the `rest` for AdamW, as `muonGroups(module)` gives them
@@ -92,14 +94,21 @@ export class Muon extends Optimizer {
     this.#adamW = adamWSettings('Muon', adamW)
   }
 
-  protected override update(slot: Slot, gradient: Tensor, rate: number): Tensor {
+  protected override updateAll(slots: readonly Slot[], rate: (slot: Slot) => number): void {
+    const isHidden = ({ moments }: Slot) => moments.momentum !== undefined
+    const rest = slots.filter((slot) => !isHidden(slot))
+    super.updateAll([...slots.filter(isHidden), ...adamWInPlace(rest, rate, this.#adamW)], rate)
+  }
+
+  protected override update(slot: Slot, gradient: Tensor, rate: () => number): Tensor {
     const { parameter, weightDecay, moments } = slot
     if (!moments.momentum) return adamWUpdate(slot, gradient, rate, this.#adamW)
     const [rows, columns] = parameter.shape
     const average = (old: Tensor) => launchMap(movingAverage, parameter.shape, [old, gradient], [this.#momentum])
     moments.momentum.assign(average(moments.momentum))
     const direction = orthogonalise(this.#nesterov ? average(moments.momentum) : moments.momentum, this.#iterations)
-    const scale = rate * Math.sqrt(Math.max(1, rows / columns))
-    return sub(mul(parameter, 1 - rate * weightDecay), mul(direction, scale))
+    const keep = stepNumber(() => 1 - rate() * weightDecay, parameter)
+    const scale = stepNumber(() => rate() * Math.sqrt(Math.max(1, rows / columns)), parameter)
+    return sub(mul(parameter, keep), mul(direction, scale))
   }
 }

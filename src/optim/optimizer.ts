@@ -7,7 +7,8 @@ import { SluiceError } from '../errors.ts'
 import { zeros } from '../tensor/create.ts'
 import { allToHost, assignAll, type HostTensor } from '../tensor/host.ts'
 import { liveWith } from '../tensor/lifetime.ts'
-import { isTensor, scope, type Tensor } from '../tensor/tensor.ts'
+import { atEveryRun } from '../tensor/recording.ts'
+import { fromHost, isTensor, scope, type Tensor } from '../tensor/tensor.ts'
 
 /** Parameters with settings of their own. */
 export interface ParameterGroup {
@@ -72,21 +73,34 @@ export abstract class Optimizer {
 
   /** Moves every parameter that has a gradient. Parameters without one keep their value and their moments. */
   step(): void {
-    needNonNegative(this.#operation, 'lr', this.lr)
     scope(() => {
       noGrad(() => {
-        for (const slot of this.slots) {
-          const { parameter } = slot
-          if (!parameter.grad) continue
-          slot.steps++
-          parameter.assign(this.update(slot, parameter.grad, this.lr * slot.rateRatio))
-        }
+        const slots = this.slots.filter(({ parameter }) => parameter.grad !== null)
+        // All that a step does on the host is here and in what `rate` is asked for: a captured step does both again.
+        atEveryRun(() => {
+          needNonNegative(this.#operation, 'lr', this.lr)
+          for (const slot of slots) slot.steps++
+        })
+        this.updateAll(slots, (slot) => this.lr * slot.rateRatio)
       })
     })
   }
 
+  /**
+   * Moves the parameters of `slots`, all of which have gradients and have counted this step; one by one, unless an
+   * optimizer knows better.
+   *
+   * @param rate of a slot at this step: asked again whenever the step is run, so call it where its number is used
+   */
+  protected updateAll(slots: readonly Slot[], rate: (slot: Slot) => number): void {
+    for (const slot of slots) {
+      const { parameter } = slot
+      parameter.assign(this.update(slot, parameter.grad!, () => rate(slot)))
+    }
+  }
+
   /** The parameter's next value, from its gradient; replaces the slot's moments. Nothing in it is recorded. */
-  protected abstract update(slot: Slot, gradient: Tensor, rate: number): Tensor
+  protected abstract update(slot: Slot, gradient: Tensor, rate: () => number): Tensor
 
   /** Frees all gradients. */
   zeroGrad(): void {
@@ -188,6 +202,12 @@ function namesOf(parameters: readonly Tensor[]): Map<Tensor, string> {
   const labels = new Set(parameters.map(({ label }) => label))
   const distinct = labels.size === parameters.length && !labels.has('')
   return new Map(parameters.map((parameter, i) => [parameter, distinct ? parameter.label : `parameters.${i}`]))
+}
+
+/** A rank-0 factor beside `like` that every run of the step computes anew, such as a rate. */
+export function stepNumber(make: () => number, like: Tensor): Tensor {
+  const { device } = like.storage
+  return fromHost(() => [make()], [], device.floatType, device)
 }
 
 /** Groups from a list of parameters or of groups. */

@@ -5,7 +5,7 @@
 import { SluiceError } from '../errors.ts'
 import { add, mul, sub } from '../ops/elementwise.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { groupsOf, needFactor, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts'
+import { groupsOf, needFactor, Optimizer, type OptimizerParameters, type Slot, stepNumber } from './optimizer.ts'
 
 export interface SGDOptions {
   readonly lr: number
@@ -33,12 +33,12 @@ export class SGD extends Optimizer {
     this.#nesterov = nesterov
   }
 
-  protected override update({ parameter, weightDecay, moments }: Slot, gradient: Tensor, rate: number): Tensor {
+  protected override update({ parameter, weightDecay, moments }: Slot, gradient: Tensor, rate: () => number): Tensor {
     let direction = weightDecay > 0 ? add(gradient, mul(parameter, weightDecay)) : gradient
     if (this.#momentum > 0) {
       moments.momentum.assign(add(mul(moments.momentum, this.#momentum), direction))
       direction = this.#nesterov ? add(direction, mul(moments.momentum, this.#momentum)) : moments.momentum
     }
-    return sub(parameter, mul(direction, rate))
+    return sub(parameter, mul(direction, stepNumber(rate, parameter)))
   }
 }
