@@ -13,6 +13,7 @@
 import { SluiceError, showShape } from '../errors.ts'
 import { full } from '../tensor/create.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { type DeltaOperands, type DeltaResults, fusedDelta, fusesDelta } from './delta-fused.ts'
 import { add, mul, sub } from './elementwise.ts'
 import { exp } from './functions.ts'
 import { matmul, solveUnitLower } from './matmul.ts'
@@ -28,17 +29,14 @@ export interface DeltaRuleOptions {
   scale?: number
   /** The memory before t = 0, [B, H, K, V]; zeros unless given. */
   state?: Tensor
-  /** Steps done at once by the chunked form; 64 unless given. */
+  /** Steps done at once by the chunked form; 64 unless given. Fused kernels (webgpu) do 32 whatever it says. */
   chunk?: number
+  /** 'recurrent' goes step by step, never by fused kernels; 'chunked' unless given. */
   mode?: 'recurrent' | 'chunked'
 }
 
-export interface DeltaRuleResult {
-  /** [B, T, H, V] */
-  out: Tensor
-  /** The memory after the last step, [B, H, K, V]. */
-  state: Tensor
-}
+/** out [B, T, H, V], and state, the memory after the last step, [B, H, K, V]. */
+export type DeltaRuleResult = DeltaResults
 
 /** Operands with time next to the vectors, [B, H, T, ...], q scaled, and the first state. */
 interface Rows {
@@ -97,6 +95,25 @@ function chunked({ q, k, v, g, beta, state }: Rows, C: number): DeltaRuleResult 
     return out
   })
   return { out: slice(concat(outputs, 2), [null, null, [0, T]]), state }
+}
+
+/** The rule by ordinary operations: what fused kernels mean, and what is differentiated twice. */
+function composeDelta(
+  [q, k, v, g, beta, state]: DeltaOperands,
+  scale: number,
+  mode: 'recurrent' | 'chunked',
+  chunk: number,
+): DeltaRuleResult {
+  const rows: Rows = {
+    q: mul(permute(q, [0, 2, 1, 3]), scale),
+    k: permute(k, [0, 2, 1, 3]),
+    v: permute(v, [0, 2, 1, 3]),
+    g: permute(g, [0, 2, 1]),
+    beta: permute(beta, [0, 2, 1]),
+    state,
+  }
+  const result = mode === 'recurrent' ? recurrent(rows) : chunked(rows, chunk)
+  return { out: permute(result.out, [0, 2, 1, 3]), state: result.state }
 }
 
 const tolerance: Tolerance = {
@@ -184,16 +201,10 @@ export const gatedDeltaRule: Operation<
     }
     if (T === 0) throw new SluiceError('gatedDeltaRule', `q ${showShape(q.shape)} has no steps (T = 0)`)
     const state = first ?? full([B, H, K, V], 0, { device: q.device })
-    const rows: Rows = {
-      q: mul(permute(q, [0, 2, 1, 3]), scale ?? K ** -0.5),
-      k: permute(k, [0, 2, 1, 3]),
-      v: permute(v, [0, 2, 1, 3]),
-      g: permute(g, [0, 2, 1]),
-      beta: permute(beta, [0, 2, 1]),
-      state,
-    }
-    const result = mode === 'recurrent' ? recurrent(rows) : chunked(rows, Math.min(chunk, T))
-    return { out: permute(result.out, [0, 2, 1, 3]), state: result.state }
+    const operands = [q, k, v, g, beta, state] as const
+    const factor = scale ?? K ** -0.5
+    const composed = (...given: DeltaOperands) => composeDelta(given, factor, mode, Math.min(chunk, T))
+    return mode === 'chunked' && fusesDelta(operands) ? fusedDelta(operands, factor, composed) : composed(...operands)
   },
   samples: (draw: Draw) => {
     const { q, k, v, g, beta, options } = drawDelta(draw)
