@@ -5,6 +5,7 @@ import { tensor } from '../tensor/create.ts'
 import { launch } from '../tensor/launch.ts'
 import { defaultGenerator } from '../tensor/random.ts'
 import { fromHost, type Tensor } from '../tensor/tensor.ts'
+import { type ConvolutionOperands, fusedConvolution, fusesConvolution } from './convolution-fused.ts'
 import { add, mul } from './elementwise.ts'
 import { reshape } from './movement.ts'
 import { example, needRank, needShape, needTensor } from './operands.ts'
@@ -90,13 +91,33 @@ export interface CausalConv1dOptions {
   state?: Tensor
 }
 
+/** The convolution by ordinary operations: what the fused kernels mean, and what is differentiated twice. */
+function composeConvolution({ x, weight, bias, state }: ConvolutionOperands): Tensor {
+  const [, T, C] = x.shape
+  const W = weight.shape[1]
+  const past = state
+    ? concat([state, x], 1)
+    : pad(x, [
+        [0, 0],
+        [W - 1, 0],
+        [0, 0],
+      ])
+  let y: Tensor | undefined
+  for (let w = 0; w < W; w++) {
+    const tap = reshape(slice(weight, [null, [w, w + 1]]), [C])
+    const term = mul(slice(past, [null, [w, w + T]]), tap)
+    y = y ? add(y, term) : term
+  }
+  return bias ? add(y!, bias) : y!
+}
+
 export const causalConv1d: Operation<[x: Tensor, weight: Tensor, options?: CausalConv1dOptions]> = defineOp({
   name: 'causalConv1d',
   doc: 'Depthwise convolution over the past: out[b, t, c] = sum_w weight[c, w] x[b, t - W + 1 + w, c]; x [B, T, C], weight [C, W].',
   compose: (x: Tensor, weight: Tensor, { bias, state }: CausalConv1dOptions = {}) => {
     needRank('causalConv1d', 'x', x, 3, 'B, T, C')
     needRank('causalConv1d', 'weight', weight, 2, 'C, W')
-    const [B, T, C] = x.shape
+    const [B, , C] = x.shape
     const W = weight.shape[1]
     if (weight.shape[0] !== C || W === 0) {
       throw new SluiceError(
@@ -106,20 +127,8 @@ export const causalConv1d: Operation<[x: Tensor, weight: Tensor, options?: Causa
     }
     if (state) needShape('causalConv1d', 'state', state, [B, W - 1, C], 'B, W - 1, C')
     if (bias) needShape('causalConv1d', 'bias', bias, [C], 'C')
-    const past = state
-      ? concat([state, x], 1)
-      : pad(x, [
-          [0, 0],
-          [W - 1, 0],
-          [0, 0],
-        ])
-    let y: Tensor | undefined
-    for (let w = 0; w < W; w++) {
-      const tap = reshape(slice(weight, [null, [w, w + 1]]), [C])
-      const term = mul(slice(past, [null, [w, w + T]]), tap)
-      y = y ? add(y, term) : term
-    }
-    return bias ? add(y!, bias) : y!
+    const operands = { x, weight, bias, state }
+    return fusesConvolution(operands) ? fusedConvolution(operands, composeConvolution) : composeConvolution(operands)
   },
   samples: (draw: Draw) => {
     const [B, C, W] = [draw.integer(1, 2), draw.integer(1, 3), draw.integer(1, 4)]
