@@ -112,14 +112,31 @@ export interface DeltaProgram {
   readonly body: string
 }
 
+/**
+ * Writes loops of 4 out. They go over the rows of a 4 x 4 block: an index that a driver does not see through would put the
+ * block in memory instead of in registers.
+ */
+export function unrolled(code: string): string {
+  const loop = /for \(var (\w+) = 0u; \1 < 4u; \1\+\+\) \{/.exec(code)
+  if (!loop) return code
+  const [start, name] = [loop.index + loop[0].length, loop[1]]
+  let [end, depth] = [start, 1]
+  for (; depth > 0; end++) depth += code[end] === '{' ? 1 : code[end] === '}' ? -1 : 0
+  const body = code.slice(start, end - 1)
+  // A name after a point is a component of a vector, not the counter.
+  const counter = new RegExp(`(?<![.\\w])${name}(?!\\w)`, 'g')
+  const bodies = ['0u', '1u', '2u', '3u'].map((i) => `{${body.replace(counter, i)}}`)
+  return unrolled(code.slice(0, loop.index) + bodies.join('\n') + code.slice(end))
+}
+
 export function deltaProgram({ name, reads, writes, threads, declarations, body }: DeltaProgram): Program {
-  const code = `${common}
+  const code = unrolled(`${common}
 ${declarations}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) workgroup : vec3<u32>, @builtin(num_workgroups) count : vec3<u32>, @builtin(local_invocation_index) thread : u32) {
   let id = workgroup.x + workgroup.y * count.x;
 ${body}
-}`
+}`)
   return { name, reads, writes, parameters, code }
 }
 
