@@ -1,7 +1,15 @@
 /** Normalisation over the last axis. */
+import {
+  l2NormBackward,
+  l2NormForward,
+  rmsNormBackward,
+  rmsNormForward,
+  rmsNormWeightBackward,
+} from '../../kernels/fused-rows.ts'
 import * as kernels from '../../kernels/norm.ts'
+import { isRecording, noGrad, recordAll } from '../autograd/tape.ts'
 import { SluiceError, showShape } from '../errors.ts'
-import { launch } from '../tensor/launch.ts'
+import { fuses, launch, launchFused } from '../tensor/launch.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { composedGradients } from './composed.ts'
 import { add, mul, sub } from './elementwise.ts'
@@ -48,6 +56,9 @@ const rmsNormInputGradient: Operation<[dy: Tensor, x: Tensor, weight: Tensor, ep
   shape: (_dy: Tensor, x: Tensor, _weight: Tensor, _eps: number, _centre: number) => x.shape,
   forward: (shape, dy, x, weight, eps, centre) => {
     const [N, C] = rowsOf(x)
+    if (x.size > 0 && fuses(rmsNormBackward, x)) {
+      return launchFused(rmsNormBackward, [shape], [dy, x, weight, N, C, eps, centre])[0]
+    }
     const scale = launch(kernels.rmsScale, [N], [x, C, eps])
     const dot = launch(kernels.rmsNormDot, [N], [dy, x, weight, C, centre])
     const dx = launch(kernels.rmsNormInputGradient, shape, [dy, x, weight, scale, dot, C, centre], [C, N, 1])
@@ -110,13 +121,21 @@ export const rmsNorm: Operation<[x: Tensor, weight: Tensor, options?: RmsNormOpt
   shape: (x) => x.shape,
   forward: (shape, x, weight, eps, centre) => {
     const [N, C] = rowsOf(x)
+    if (x.size > 0 && fuses(rmsNormForward, x)) {
+      return launchFused(rmsNormForward, [shape], [x, weight, N, C, eps, centre])[0]
+    }
     const scale = launch(kernels.rmsScale, [N], [x, C, eps])
     const y = launch(kernels.rmsNormCell, shape, [x, scale, weight, C, centre], [C, N, 1])
     return y
   },
   vjp: (dy, _y, x, weight, eps, centre) => [
     () => rmsNormInputGradient(dy, x, weight, eps, centre),
-    () => rmsNormWeightTerm(dy, x, eps),
+    () => {
+      const [N, C] = rowsOf(x)
+      // The sum over rows at once; the walk sums the composition's term, which can be differentiated again.
+      if (isRecording() || x.size === 0 || !fuses(rmsNormWeightBackward, x)) return rmsNormWeightTerm(dy, x, eps)
+      return launchFused(rmsNormWeightBackward, [[C]], [dy, x, N, C, eps])[0]
+    },
   ],
   samples: (draw: Draw) => {
     const x = drawRows(draw)
@@ -157,13 +176,30 @@ export const layerNorm: Operation<[x: Tensor, weight: Tensor, bias: Tensor, opti
   ],
 })
 
+const composedL2Norm = (x: Tensor, eps: number): Tensor =>
+  mul(x, rsqrt(add(sum(square(x), { axis: -1, keepdim: true }), eps)))
+
+/** One launch forwards and one back; a recorded gradient goes through the composition. */
+function fusedL2Norm(x: Tensor, eps: number): Tensor {
+  const sizes = [...rowsOf(x), eps]
+  const [y] = noGrad(() => launchFused(l2NormForward, [x.shape], [x, ...sizes]))
+  recordAll('l2Norm', [x], [y], ([dy]) => [
+    () => {
+      if (isRecording()) return composedGradients((fresh) => composedL2Norm(fresh, eps), [x], dy!)[0]
+      return launchFused(l2NormBackward, [x.shape], [dy!, x, ...sizes])[0]
+    },
+  ])
+  return y
+}
+
 export const l2Norm: Operation<[x: Tensor, options?: { eps?: number }]> = defineOp({
   name: 'l2Norm',
   doc: 'x / sqrt(sum(x^2) + eps) over the last axis: rows of length 1.',
   tolerance,
   compose: (x: Tensor, { eps = 1e-6 }: { eps?: number } = {}) => {
     needTensor('l2Norm', 'x', x)
-    return mul(x, rsqrt(add(sum(square(x), { axis: -1, keepdim: true }), eps)))
+    const fused = x.rank > 0 && x.size > 0 && fuses(l2NormForward, x) && fuses(l2NormBackward, x)
+    return fused ? fusedL2Norm(x, eps) : composedL2Norm(x, eps)
   },
   samples: (draw: Draw) => [drawRows(draw), { eps: 1e-3 }] as [Tensor, { eps: number }],
   errors: [{ what: 'rank 0', arguments: () => [example([])], message: /a rank-0 tensor has no axes/ }],

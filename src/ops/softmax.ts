@@ -1,11 +1,13 @@
 /** Softmax, its logarithm, and cross-entropy. */
+import { softmaxBackward, softmaxForward } from '../../kernels/fused-rows.ts'
 import { maxAxis, sumAxis, sumExpAxis } from '../../kernels/reduce.ts'
 import * as kernels from '../../kernels/softmax.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { tensor } from '../tensor/create.ts'
-import { launch } from '../tensor/launch.ts'
+import { fuses, launch, launchFused } from '../tensor/launch.ts'
 import { around, normalAxis } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { fusedCrossEntropy, fusesCrossEntropy } from './cross-entropy-fused.ts'
 import { div, mul, notEqual, sub } from './elementwise.ts'
 import { exp } from './functions.ts'
 import { oneHot } from './indexing.ts'
@@ -31,6 +33,9 @@ const softmaxGradient: Operation<[dy: Tensor, y: Tensor, axis: number, scale: nu
   shape: (dy: Tensor, _y: Tensor, _axis: number, _scale: number) => dy.shape,
   forward: (shape, dy, y, axis, scale) => {
     const [outer, n, inner] = around(shape, axis)
+    if (inner === 1 && dy.size > 0 && fuses(softmaxBackward, dy)) {
+      return launchFused(softmaxBackward, [shape], [dy, y, outer, n, scale])[0]
+    }
     const dot = launch(kernels.softmaxDot, shape.with(axis, 1), [dy, y, n, inner], [inner, 1, outer])
     const dx = launch(kernels.softmaxGradient, shape, [dy, y, dot, n, inner, scale], [inner, n, outer])
     return dx
@@ -77,6 +82,9 @@ export const softmax: Operation<[x: Tensor, axis?: number, options?: SoftmaxOpti
   forward: (shape, x, axis, scale, causal) => {
     const [outer, n, inner] = around(shape, axis)
     const T = causal ? shape[axis - 1] : 0
+    if (inner === 1 && x.size > 0 && fuses(softmaxForward, x)) {
+      return launchFused(softmaxForward, [shape], [x, outer, n, T, scale])[0]
+    }
     const reduced = shape.with(axis, 1)
     const max = launch(kernels.softmaxMax, reduced, [x, n, inner, T, scale], [inner, 1, outer])
     const unscaled = launch(kernels.softmaxExp, shape, [x, max, n, inner, T, scale], [inner, n, outer])
@@ -136,25 +144,12 @@ export interface CrossEntropyOptions {
 /** Never a class, so nothing is ignored. */
 const NONE = -2147483648
 
-export const crossEntropy: Operation<[logits: Tensor, targets: Tensor, options?: CrossEntropyOptions]> = defineOp<
-  [logits: Tensor, targets: Tensor, options?: CrossEntropyOptions],
-  [Tensor, Tensor, number]
->({
-  name: 'crossEntropy',
-  doc: 'Mean over all positions of -log softmax(logits)[target], in nats; logits [..., V], targets int32 [...]. Positions of `ignoreIndex` are left out; NaN when none remains.',
-  prepare: (logits, targets, { ignoreIndex = NONE } = {}) => [logits, targets, ignoreIndex],
-  shape: (logits, targets, ignore) => {
-    needTensor('crossEntropy', 'logits', logits)
-    needTensor('crossEntropy', 'targets', targets)
-    if (logits.rank === 0 || showShape(logits.shape.slice(0, -1)) !== showShape(targets.shape)) {
-      throw new SluiceError(
-        'crossEntropy',
-        `expected logits [..., V] and targets [...], got ${showShape(logits.shape)} and ${showShape(targets.shape)}`,
-      )
-    }
-    needIndices('crossEntropy', targets, logits.shape.at(-1)!, ignore)
-    return []
-  },
+/** By smaller operations: what the fused kernels mean, and the path where a device has none. */
+const composedCrossEntropy: Operation<[logits: Tensor, targets: Tensor, ignore: number]> = defineOp({
+  name: 'composedCrossEntropy',
+  doc: 'Mean of -log softmax(logits)[target] over the positions whose target is not `ignore`.',
+  internal: true,
+  shape: (_logits: Tensor, _targets: Tensor, _ignore: number) => [],
   forward: (_shape, logits, targets, ignore) => {
     const rows = launch(kernels.crossEntropyRow, targets.shape, [logits, targets, logits.shape.at(-1)!, ignore])
     return div(sum(rows), ignore === NONE ? targets.size : sum(notEqual(targets, ignore)))
@@ -171,11 +166,34 @@ export const crossEntropy: Operation<[logits: Tensor, targets: Tensor, options?:
   samples: (draw) => {
     const shape = draw.shape({ maxRank: 2 })
     const V = draw.integer(1, 5)
+    return [draw.tensor([...shape, V], { low: -4, high: 4 }), draw.indices(shape, V), NONE] as [Tensor, Tensor, number]
+  },
+})
+
+export const crossEntropy: Operation<[logits: Tensor, targets: Tensor, options?: CrossEntropyOptions]> = defineOp({
+  name: 'crossEntropy',
+  doc: 'Mean over all positions of -log softmax(logits)[target], in nats; logits [..., V], targets int32 [...]. Positions of `ignoreIndex` are left out; NaN when none remains.',
+  compose: (logits: Tensor, targets: Tensor, { ignoreIndex = NONE }: CrossEntropyOptions = {}) => {
+    needTensor('crossEntropy', 'logits', logits)
+    needTensor('crossEntropy', 'targets', targets)
+    if (logits.rank === 0 || showShape(logits.shape.slice(0, -1)) !== showShape(targets.shape)) {
+      throw new SluiceError(
+        'crossEntropy',
+        `expected logits [..., V] and targets [...], got ${showShape(logits.shape)} and ${showShape(targets.shape)}`,
+      )
+    }
+    needIndices('crossEntropy', targets, logits.shape.at(-1)!, ignoreIndex)
+    const compose = (x: Tensor) => composedCrossEntropy(x, targets, ignoreIndex)
+    return fusesCrossEntropy(logits) ? fusedCrossEntropy(logits, targets, ignoreIndex, compose) : compose(logits)
+  },
+  samples: (draw) => {
+    const shape = draw.shape({ maxRank: 2 })
+    const V = draw.integer(1, 5)
     const logits = draw.tensor([...shape, V], { low: -4, high: 4 })
     const targets = draw.indices(shape, V)
     // Ignoring class 0 is only drawn when another class is there, since a mean over nothing is NaN.
     const ignoreIndex = draw.boolean() && targets.dataNow().some((t) => t !== 0) ? 0 : undefined
-    return [logits, targets, { ignoreIndex }]
+    return [logits, targets, { ignoreIndex }] as [Tensor, Tensor, CrossEntropyOptions]
   },
   errors: [
     {

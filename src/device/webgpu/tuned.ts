@@ -7,6 +7,7 @@ import { gatedDeltaBackward, gatedDeltaForward } from '../../../kernels/fused-de
 import { solveUnitLowerAll } from '../../../kernels/fused-solve.ts'
 import { embeddingGradient, scatterAdd, topKIndex } from '../../../kernels/indexing.ts'
 import type { FusedKernel, Kernel } from '../../../kernels/kernel.ts'
+import { matmul } from '../../../kernels/matmul.ts'
 import {
   launchCausalConvolutionBackward,
   launchCausalConvolutionForward,
@@ -14,14 +15,18 @@ import {
 import { launchGatedDeltaBackward, launchGatedDeltaForward } from '../../../kernels/tuned/wgsl/delta.ts'
 import { launchEmbeddingGradient } from '../../../kernels/tuned/wgsl/embedding-gradient.ts'
 import { launchScatterAdd, launchTopKIndex } from '../../../kernels/tuned/wgsl/indexing.ts'
+import { launchMatmul } from '../../../kernels/tuned/wgsl/matmul.ts'
 import { optimizerLaunchers } from '../../../kernels/tuned/wgsl/optimizer.ts'
 import type { FusedLauncher, Launcher } from '../../../kernels/tuned/wgsl/program.ts'
+import { fusedRowLaunchers, rowLaunchers } from '../../../kernels/tuned/wgsl/row-launchers.ts'
 import { launchSolveUnitLower } from '../../../kernels/tuned/wgsl/solve.ts'
 
 export const tunedKernels: ReadonlyMap<Kernel, Launcher> = new Map<Kernel, Launcher>([
+  [matmul, launchMatmul],
   [embeddingGradient, launchEmbeddingGradient],
   [scatterAdd, launchScatterAdd],
   [topKIndex, launchTopKIndex],
+  ...rowLaunchers,
 ])
 
 export const fusedKernels: ReadonlyMap<FusedKernel, FusedLauncher> = new Map<FusedKernel, FusedLauncher>([
@@ -31,4 +36,5 @@ export const fusedKernels: ReadonlyMap<FusedKernel, FusedLauncher> = new Map<Fus
   [gatedDeltaBackward, launchGatedDeltaBackward],
   [solveUnitLowerAll, launchSolveUnitLower],
   ...optimizerLaunchers,
+  ...fusedRowLaunchers,
 ])
