@@ -1,11 +1,25 @@
 import { defineConfig } from 'vitest/config'
+import { LeftOutReporter } from './test/left-out.ts'
+import { findDrivers } from './test/webgpu/drivers.ts'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     setupFiles: ['test/setup.ts'],
     testTimeout: 120_000,
     // Two workers on two cores; a property suite is compute bound, more would only contend.
     maxWorkers: 2,
+    // Processes: a thread could not give Vulkan an environment of its own.
+    pool: 'forks',
+    reporters: ['default', new LeftOutReporter()],
+    projects: [
+      {
+        extends: true,
+        test: { name: 'engine', include: ['test/**/*.test.ts'], exclude: ['test/webgpu/**'] },
+      },
+      ...findDrivers().map(({ name, environment }) => ({
+        extends: true as const,
+        test: { name, include: ['test/webgpu/**/*.test.ts'], env: { ...environment } },
+      })),
+    ],
   },
 })

@@ -1,0 +1,62 @@
+/**
+ * Which drivers the WebGPU tests run on: a driver is an adapter that Dawn, in Node, can be made to give.
+ *
+ * In order: the one that VK_DRIVER_FILES names; a real GPU; else every software driver that `.ci/webgpu.sh` installs,
+ * each of which runs all of test/webgpu, since they differ in what they get wrong.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+export interface Driver {
+  /** Of the vitest project that runs on it. */
+  readonly name: string
+  /** What Dawn needs in the environment to find it. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** Debian's, or another that CHROMIUM_PATH names. */
+export function chromiumPath(): string | undefined {
+  const paths = process.env.CHROMIUM_PATH ? [process.env.CHROMIUM_PATH] : ['/usr/lib/chromium/chromium']
+  return paths.find((path) => existsSync(path))
+}
+
+/** Files in which a Vulkan driver says where it lies. */
+const software = {
+  /** Comes with Chromium: no f16, subgroups of 4, at most 256 invocations a workgroup. */
+  swiftshader: [
+    '/usr/lib/chromium/vk_swiftshader_icd.json',
+    ...(process.env.CHROMIUM_PATH ? [join(dirname(process.env.CHROMIUM_PATH), 'vk_swiftshader_icd.json')] : []),
+  ],
+  /** Mesa's, version 25: f16, subgroups of 8. The 22.3 of Debian 12 is too old for Dawn. */
+  lavapipe: [join(import.meta.dirname, '../../.cache/lavapipe/lvp_icd.json')],
+} as const
+
+/** Asks in a process of its own, so that no Vulkan stays loaded here. */
+function hasHardware(): boolean {
+  const ask = `
+    const { create } = await import('webgpu')
+    const gpu = create([])
+    const adapter = await gpu.requestAdapter()
+    process.exit(adapter && !adapter.info.isFallbackAdapter ? 0 : 1)`
+  try {
+    const cwd = join(import.meta.dirname, '../..')
+    execFileSync(process.execPath, ['--input-type=module', '--eval', ask], { cwd, stdio: 'ignore', timeout: 30_000 })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Never empty: without a driver the tests still run, to be left out with the reason. */
+export function findDrivers(): Driver[] {
+  // Only silences a warning of Mesa's.
+  const quiet: Record<string, string> = process.env.XDG_RUNTIME_DIR ? {} : { XDG_RUNTIME_DIR: '/tmp' }
+  if (process.env.VK_DRIVER_FILES) return [{ name: 'webgpu', environment: quiet }]
+  if (hasHardware()) return [{ name: 'hardware', environment: quiet }]
+  const found = Object.entries(software).flatMap(([name, files]): Driver[] => {
+    const file = files.find((path) => existsSync(path))
+    return file ? [{ name, environment: { ...quiet, VK_DRIVER_FILES: file } }] : []
+  })
+  return found.length > 0 ? found : [{ name: 'webgpu', environment: quiet }]
+}
