@@ -14,8 +14,9 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'engine', include: ['test/**/*.test.ts'], exclude: ['test/webgpu/**'] },
+        test: { name: 'engine', include: ['test/**/*.test.ts'], exclude: ['test/webgpu/**', 'test/browser/**'] },
       },
+      { extends: true, test: { name: 'browser', include: ['test/browser/**/*.test.ts'] } },
       ...findDrivers().map(({ name, environment }) => ({
         extends: true as const,
         test: { name, include: ['test/webgpu/**/*.test.ts'], env: { ...environment } },
