@@ -1,6 +1,5 @@
 /** The position-wise layer of a block: SwiGLU, W_down (silu(W_gate x) ⊙ W_up x), or GELU, W_down gelu(W_up x). */
 import { mul } from '../ops/elementwise.ts'
-import { gelu, silu } from '../ops/functions.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DeviceOption } from './initial.ts'
 import { Linear } from './layers.ts'
@@ -35,8 +34,7 @@ export class FeedForward extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const up = this.upProjection.forward(x)
-    const hidden = this.gateProjection ? mul(silu(this.gateProjection.forward(x)), up) : gelu(up)
-    return this.downProjection.forward(hidden)
+    const up = this.upProjection.forward(x, this.gateProjection ? 'identity' : 'gelu')
+    return this.downProjection.forward(this.gateProjection ? mul(this.gateProjection.forward(x, 'silu'), up) : up)
   }
 }

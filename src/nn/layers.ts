@@ -1,7 +1,7 @@
 /** The small layers: Linear, Embedding, RMSNorm. */
-import { add } from '../ops/elementwise.ts'
+import type { Activation } from '../../kernels/fused-linear.ts'
 import { embedding } from '../ops/indexing.ts'
-import { matmul } from '../ops/matmul.ts'
+import { linear } from '../ops/linear.ts'
 import { rmsNorm } from '../ops/norm.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { constantParameter, type DeviceOption, normalParameter } from './initial.ts'
@@ -32,9 +32,9 @@ export class Linear extends Module {
     this.bias = bias ? constantParameter([outFeatures], 0, options) : null
   }
 
-  forward(x: Tensor): Tensor {
-    const y = matmul(x, this.weight, { transposeB: true })
-    return this.bias ? add(y, this.bias) : y
+  /** @param activation of the result, in the same launch where the device can; none unless given */
+  forward(x: Tensor, activation: Activation = 'identity'): Tensor {
+    return linear(x, this.weight, { bias: this.bias, activation })
   }
 }
 

@@ -1,4 +1,7 @@
 /** Every operation. */
+// Internal, used by layers; loaded so that its record is checked with the others.
+import './linear.ts'
+
 export * from './attention.ts'
 export * from './delta.ts'
 export * from './einsum.ts'

@@ -2,17 +2,8 @@
  * What a product does with a finished sum before it is stored: act(sum + bias[column]), and, where the gradient will need
  * it, sum + bias itself, in a second result. Also the pass that adds the parts of a product whose k was split.
  */
+import type { Activation, Epilogue } from '../../fused-linear.ts'
 import type { ElementType, Program } from './program.ts'
-
-export type Activation = 'identity' | 'relu' | 'sigmoid' | 'silu' | 'gelu'
-
-export interface Epilogue {
-  readonly activation: Activation
-  /** Whether `bias` [n] is added. */
-  readonly hasBias: boolean
-  /** Whether `preactivation`, the value before the activation, is stored too. */
-  readonly saves: boolean
-}
 
 export const noEpilogue: Epilogue = { activation: 'identity', hasBias: false, saves: false }
 

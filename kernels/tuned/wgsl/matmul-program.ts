@@ -10,7 +10,8 @@
  *
  * Words: `across` is the axis of an operand that is not k, rows of op(a) or columns of op(b).
  */
-import { type Epilogue, epilogueName, noEpilogue, storing } from './matmul-epilogue.ts'
+import type { Epilogue } from '../../fused-linear.ts'
+import { epilogueName, noEpilogue, storing } from './matmul-epilogue.ts'
 import { invocations, type Tile } from './matmul-tiles.ts'
 import type { ElementType, Program } from './program.ts'
 

@@ -5,7 +5,8 @@
  * A workgroup computes `outputs` results, each with 256 / outputs invocations that share k and add up in workgroup memory.
  * Where k is contiguous, neighbouring invocations take neighbouring k; else they take neighbouring results.
  */
-import { type Epilogue, epilogueName, noEpilogue, storing } from './matmul-epilogue.ts'
+import type { Epilogue } from '../../fused-linear.ts'
+import { epilogueName, noEpilogue, storing } from './matmul-epilogue.ts'
 import type { Program } from './program.ts'
 
 const INVOCATIONS = 256

@@ -5,7 +5,8 @@
  * (`matmul-tiles.ts`), and for each operand how it can be read. Workgroups are numbered in one line, so that batches and
  * matrices of any size fit WebGPU's limit of workgroups.
  */
-import { type Epilogue, noEpilogue, sumProgram } from './matmul-epilogue.ts'
+import type { Epilogue } from '../../fused-linear.ts'
+import { noEpilogue, sumProgram } from './matmul-epilogue.ts'
 import { type Layout, tileProgram } from './matmul-program.ts'
 import { type Choice, chooseTile, vectorSplits } from './matmul-tiles.ts'
 import { vectorOutputs, vectorProgram } from './matmul-vector.ts'

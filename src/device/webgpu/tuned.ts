@@ -15,6 +15,7 @@ import {
 import { launchGatedDeltaBackward, launchGatedDeltaForward } from '../../../kernels/tuned/wgsl/delta.ts'
 import { launchEmbeddingGradient } from '../../../kernels/tuned/wgsl/embedding-gradient.ts'
 import { launchScatterAdd, launchTopKIndex } from '../../../kernels/tuned/wgsl/indexing.ts'
+import { linearLaunchers } from '../../../kernels/tuned/wgsl/linear.ts'
 import { launchMatmul } from '../../../kernels/tuned/wgsl/matmul.ts'
 import { optimizerLaunchers } from '../../../kernels/tuned/wgsl/optimizer.ts'
 import type { FusedLauncher, Launcher } from '../../../kernels/tuned/wgsl/program.ts'
@@ -35,6 +36,7 @@ export const fusedKernels: ReadonlyMap<FusedKernel, FusedLauncher> = new Map<Fus
   [gatedDeltaForward, launchGatedDeltaForward],
   [gatedDeltaBackward, launchGatedDeltaBackward],
   [solveUnitLowerAll, launchSolveUnitLower],
+  ...linearLaunchers,
   ...optimizerLaunchers,
   ...fusedRowLaunchers,
 ])
