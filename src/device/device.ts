@@ -82,6 +82,11 @@ export interface Device {
   statistics(): DeviceStatistics
   /** Makes kernels ready that were declared since the last call; `await device(name)` calls it every time. */
   prepare?(): Promise<void>
+  /**
+   * How matrix products hold their operands while they multiply, where a device can do both: 'float16' is faster on most
+   * GPUs and rounds each operand to 11 bits. 'float32' unless set.
+   */
+  precision?: 'float32' | 'float16'
   /** Why the device is gone, where one can go; undefined while it is there. */
   readonly lost?: string | undefined
 }

@@ -60,6 +60,7 @@ async function computed(given: Case, epilogue: Epilogue, choice?: Choice) {
   })
   const encoder = {
     features: gpu.features,
+    precision: gpu.precision,
     storageBuffers: gpu.storageBuffers,
     dispatch: gpu.dispatch.bind(gpu),
     scratch: (size: number) => {
@@ -94,6 +95,7 @@ const functions: Record<Activation, (x: number) => number> = {
  * |x| e^-|x| below 0.37 and the argument of gelu's exponential up to |x| (1.6 + 0.08 x^2), 64 u max(1, |x|) covers it.
  */
 async function check(given: Case, epilogue: Epilogue, choice?: Choice): Promise<void> {
+  const isHalf = gpu.precision === 'float16'
   const { a, b, bias, grid, rest } = launchOf(given)
   const exact = plainly(matmul, grid, [Float64Array.from(a), Float64Array.from(b), ...rest])
   const sizes = plainly(matmul, grid, [Float64Array.from(a, Math.abs), Float64Array.from(b, Math.abs), ...rest])
@@ -103,7 +105,8 @@ async function check(given: Case, epilogue: Epilogue, choice?: Choice): Promise<
   for (let i = 0; i < exact.length; i++) {
     const added = epilogue.hasBias ? bias[i % given.n] : 0
     const value = exact[i] + added
-    const bound = 1.01 * (given.k + 2) * 2 ** -24 * (sizes[i] + Math.abs(added)) + 1e-37
+    const bound =
+      1.01 * (given.k + 2) * 2 ** -24 * (sizes[i] + Math.abs(added)) + 1e-37 + (isHalf ? halved(sizes[i], given.k) : 0)
     const error = Math.abs(out[i] - act(value))
     if (!(error <= 1.13 * bound + own * 2 ** -24 * Math.max(1, Math.abs(value))))
       expect.fail(`${JSON.stringify(given)}: cell ${i} is ${out[i]}, expected ${act(value)}`)
@@ -111,6 +114,12 @@ async function check(given: Case, epilogue: Epilogue, choice?: Choice): Promise<
       expect.fail(`${JSON.stringify(given)}: saved cell ${i} is ${preactivation[i]}, expected ${value}`)
   }
 }
+
+/**
+ * What rounding both operands to float16 adds to a sum of k products: 2^-11 of each, so twice that of |a| . |b| (and its
+ * square, which 1.01 covers); or 2^-25, half of float16's smallest step, times an operand of at most 2, for tiny ones.
+ */
+const halved = (size: number, k: number): number => 1.01 * 2 * 2 ** -11 * size + k * 2 * 2 * 2 ** -25
 
 /** Small sizes, and those around the edges of tiles and steps. */
 const size = fc.oneof(
@@ -172,6 +181,33 @@ describeWebgpu('matmul', () => {
       }),
       { numRuns: 30 },
     )
+  })
+
+  test('in tiles of float16, where the adapter has them', async ({ annotate }) => {
+    if (!gpu.features.has('shader-f16')) {
+      await annotate('this adapter has no shader-f16')
+      expect(() => Object.assign(gpu, { precision: 'float16' })).toThrow(/this adapter has no float16/)
+      return
+    }
+    gpu.precision = 'float16'
+    try {
+      await fc.assert(
+        fc.asyncProperty(cases, (given) => {
+          // Whole vectors and one layout: few programs to compile, and many sizes.
+          const [m, n, k] = [given.m, given.n, given.k].map((size) => 4 * Math.ceil(size / 4))
+          return check({ ...given, m, n, k, transposeA: false, transposeB: true }, noEpilogue)
+        }),
+        { numRuns: 200 },
+      )
+      // And it is float16 indeed.
+      const one = { m: 2, n: 2, k: 1, batch: 1, transposeA: false, transposeB: false, sharesA: false, sharesB: false }
+      const half = await computed({ ...one, seed: 1 }, noEpilogue)
+      gpu.precision = 'float32'
+      const full = await computed({ ...one, seed: 1 }, noEpilogue)
+      expect(half.out).not.toEqual(full.out)
+    } finally {
+      gpu.precision = 'float32'
+    }
   })
 
   test('one row or column, long enough to be split', async () => {

@@ -46,6 +46,7 @@ async function run(
   const outputs = lengths.map(soiled)
   const encoder: Encoder<GpuBuffer> = {
     features,
+    precision: gpu.precision,
     storageBuffers: gpu.storageBuffers,
     dispatch: (...dispatch) => gpu.dispatch(...dispatch),
     scratch: soiled,

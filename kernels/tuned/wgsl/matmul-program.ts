@@ -28,6 +28,8 @@ export interface Variant {
   /** Whether rows of the result are stored as vectors of 4: n is a multiple of 4. */
   readonly isWide: boolean
   readonly epilogue: Epilogue
+  /** Tiles of float16, where the device has it and was told to. */
+  readonly isHalf: boolean
 }
 
 const layoutName = ({ along, isVector }: Layout) => `${along}${isVector ? '4' : ''}`
@@ -80,9 +82,9 @@ function blockPlace({ along }: Layout, blocksAcross: number, depth: number): str
 const programs = new Map<string, Program>()
 
 export function tileProgram(variant: Variant): Program {
-  const { tile, a, b, isWide, epilogue } = variant
+  const { tile, a, b, isWide, epilogue, isHalf } = variant
   const ending = epilogue === noEpilogue ? '' : ` ${epilogueName(epilogue)}`
-  const name = `matmul ${tile.name} a:${layoutName(a)} b:${layoutName(b)}${isWide ? ' wide' : ''}${ending}`
+  const name = `matmul ${tile.name} a:${layoutName(a)} b:${layoutName(b)}${isWide ? ' wide' : ''}${isHalf ? ' half' : ''}${ending}`
   const known = programs.get(name)
   if (known) return known
   const store = storing(epilogue, isWide)
@@ -108,13 +110,15 @@ export function tileProgram(variant: Variant): Program {
       bAcross: 'u32',
       bDepth: 'u32',
     },
+    features: isHalf ? ['shader-f16'] : [],
     code: tileCode(variant, store.code),
   }
   programs.set(name, program)
   return program
 }
 
-function tileCode({ tile, a, b, isWide }: Variant, store: string): string {
+function tileCode({ tile, a, b, isWide, isHalf }: Variant, store: string): string {
+  const held = isHalf ? 'vec4<f16>' : 'vec4f'
   const { rows, columns, depth, cellRows, cellColumns, buffers } = tile
   const lanes = invocations(tile)
   const lanesDown = rows / cellRows
@@ -131,17 +135,17 @@ function tileCode({ tile, a, b, isWide }: Variant, store: string): string {
 
   const keep = (at: string) => `
       if (copiesA) {
-        ${lines(4, (j) => `aTile${at}[4u * place.y + ${j}u][place.x] = block[${j}];`, '        ')}
+        ${lines(4, (j) => `aTile${at}[4u * place.y + ${j}u][place.x] = ${held}(block[${j}]);`, '        ')}
       } else if (copiesB) {
-        ${lines(4, (j) => `bTile${at}[4u * place.y + ${j}u][place.x] = block[${j}];`, '        ')}
+        ${lines(4, (j) => `bTile${at}[4u * place.y + ${j}u][place.x] = ${held}(block[${j}]);`, '        ')}
       }`
   const fetch = (k: string) => `
     if (copiesA) { block = aBlock(at, ${k} + 4u * place.y, end); }
     else if (copiesB) { block = bBlock(at, ${k} + 4u * place.y, end); }`
   const multiply = `
     for (var d = 0u; d < ${depth}u; d++) {
-      ${lines(rowGroups, (g) => `let a${g} = aTile${current}[d][row + ${g * lanesDown}u];`, '      ')}
-      ${lines(columnGroups, (g) => `let b${g} = bTile${current}[d][column + ${g * lanesAcross}u];`, '      ')}
+      ${lines(rowGroups, (g) => `let a${g} = vec4f(aTile${current}[d][row + ${g * lanesDown}u]);`, '      ')}
+      ${lines(columnGroups, (g) => `let b${g} = vec4f(bTile${current}[d][column + ${g * lanesAcross}u]);`, '      ')}
       ${everyCell((r, g) => `${cell(r, g)} = fma(vec4f(a${r >> 2}[${r & 3}]), b${g}, ${cell(r, g)});`, '      ')}
     }`
   const steps =
@@ -166,8 +170,8 @@ function tileCode({ tile, a, b, isWide }: Variant, store: string): string {
 
   return `
 // [k][across], in vectors of 4 across.
-var<workgroup> aTile : array<array<array<vec4f, ${rowVectors}>, ${depth}>, ${buffers}>;
-var<workgroup> bTile : array<array<array<vec4f, ${columnVectors}>, ${depth}>, ${buffers}>;
+var<workgroup> aTile : array<array<array<${held}, ${rowVectors}>, ${depth}>, ${buffers}>;
+var<workgroup> bTile : array<array<array<${held}, ${columnVectors}>, ${depth}>, ${buffers}>;
 ${fetching('a', a, 'params.m')}${fetching('b', b, 'params.n')}${store}
 /** Stores 4 neighbours of a row, those that exist; \`first\` is where the matrix starts. */
 fn putFour(first : u32, i : u32, j : u32, sum : vec4f) {

@@ -91,7 +91,7 @@ function encodeTiles<Buffer>(encoder: Encoder<Buffer>, product: Product<Buffer>,
   }
   finish(encoder, product, isWide, parts, (epilogue, results) => {
     encoder.dispatch(
-      tileProgram({ tile, ...layouts, isWide, epilogue }),
+      tileProgram({ tile, ...layouts, isWide, epilogue, isHalf: encoder.precision === 'float16' }),
       { a: a.buffer, b: b.buffer, ...results },
       { m, n, k, batch, splits: parts, part, tilesDown, tilesAcross, count, ...strides('a'), ...strides('b') },
       folded(count),

@@ -38,6 +38,11 @@ export const MOST_WORKGROUPS = 65535
 export interface Encoder<Buffer> {
   /** Features that the device has. */
   readonly features: ReadonlySet<string>
+  /**
+   * How matrix products may hold operands in workgroup memory: 'float16' halves what they read of it, and rounds each
+   * operand to 11 bits. Sums stay in float32.
+   */
+  readonly precision: 'float32' | 'float16'
   /** Storage buffers that one program may bind. */
   readonly storageBuffers: number
   /** Runs a program after everything dispatched before. Buffers and scalars by the program's own names. */

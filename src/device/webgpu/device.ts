@@ -56,6 +56,7 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
   /** Takes the dispatches of a launch that is made ready for replays, instead of the encoder. */
   #collect: ((dispatch: Dispatch) => void) | undefined
   #collectScratch: ((length: number) => GpuBuffer) | undefined
+  #precision: 'float32' | 'float16' = 'float32'
   #buffers = 0
   #bytes = 0
   #lost: string | undefined
@@ -84,6 +85,18 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
     void gpu.lost.then(({ reason, message }) => {
       this.#lost = reason === 'destroyed' ? 'it was destroyed' : message || String(reason)
     })
+  }
+
+  get precision(): 'float32' | 'float16' {
+    return this.#precision
+  }
+
+  /** @throws SluiceError for float16 on an adapter without the feature shader-f16 */
+  set precision(value: 'float32' | 'float16') {
+    if (value === 'float16' && !this.features.has('shader-f16')) {
+      throw new SluiceError('webgpu device', 'this adapter has no float16 (shader-f16); products stay in float32')
+    }
+    this.#precision = value
   }
 
   /** Why the device is gone; undefined while it is there. */
