@@ -79,6 +79,9 @@ export class SluiceError extends Error {
   }
 }
 
+/** A device that failed at its work: lost, out of memory, or a fault in what it was given. */
+export class DeviceFault extends SluiceError {}
+
 /** A shape as it is printed in messages: `[4, 3]`. */
 export function showShape(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`

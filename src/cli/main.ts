@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   train: async () => (await import('./train.ts')).trainCommand,
   sample: async () => (await import('./sample.ts')).sample,
   check: async () => (await import('./check.ts')).check,
+  info: async () => (await import('./info.ts')).infoCommand,
 }
 
 async function main(given: string[]): Promise<void> {

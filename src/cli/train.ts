@@ -20,7 +20,7 @@ const usage = `usage: sluice train --data FILE [--config FILE] [options]
   --name NAME      of the run; its folder is runs/NAME
   --steps N        how far to train
   --seed N         of weights, data order and dropout
-  --device NAME    cpu (default), reference, or auto
+  --device NAME    auto (default: webgpu where a hardware adapter answers, else cpu), cpu, webgpu, reference
   --overwrite      replace an earlier run of the same name
   --resume FOLDER  go on from the newest checkpoint of a run, or from one checkpoint file
 

@@ -16,6 +16,7 @@
  * arguments and, up to the stated bound, the same cells.
  */
 import type { FusedKernel, Grid, Kernel } from '../../kernels/kernel.ts'
+import type { Profile } from './profile.ts'
 
 export type DType = 'float32' | 'float64' | 'int32'
 export type FloatType = 'float32' | 'float64'
@@ -87,8 +88,12 @@ export interface Device {
    * GPUs and rounds each operand to 11 bits. 'float32' unless set.
    */
   precision?: 'float32' | 'float16'
-  /** Why the device is gone, where one can go; undefined while it is there. */
+  /** Why the device is of no more use, where that can be; undefined while it is sound. `device(name)` opens it afresh. */
   readonly lost?: string | undefined
+  /** Where the time went so far, by kernel, of a device that was opened with `{ profile: true }`. */
+  profile?(): Promise<Profile>
+  /** Gives up everything it holds, for a device that is opened afresh. */
+  destroy?(): void
 }
 
 export function bytesPerElement(dtype: DType): number {

@@ -2,14 +2,20 @@
 import { SluiceError } from '../errors.ts'
 import { CpuDevice } from './cpu/cpu.ts'
 import type { Device } from './device.ts'
+import { profiledHost } from './profile-output.ts'
 import { ReferenceDevice } from './reference/reference.ts'
+
+export interface DeviceOptions {
+  /** Have webgpu time every dispatch, for `await device.profile()`. Only where it opens the device. */
+  readonly profile?: boolean
+}
 
 /** Devices that are ready, by name. Host devices cost nothing until used, so they are made at once. */
 const ready = new Map<string, Device>()
 /** Devices that must be readied, by name. Their code is loaded when they are asked for, and not before. */
-const makers = new Map<string, () => Promise<Device>>([
+const makers = new Map<string, (options: DeviceOptions) => Promise<Device>>([
   ['gpujs', async () => new (await import('./gpujs/device.ts')).GpujsDevice()],
-  ['webgpu', async () => (await import('./webgpu/device.ts')).WebGpuDevice.open()],
+  ['webgpu', async (options) => (await import('./webgpu/device.ts')).WebGpuDevice.open(options)],
 ])
 
 /** Devices that are being readied, so that two who ask at once get the same one. */
@@ -21,8 +27,8 @@ let defaultName = 'cpu'
 
 /** The device of that name, which must be ready. */
 export function findDevice(name: string): Device {
-  if (name === 'cpu') return (cpu ??= new CpuDevice())
-  if (name === 'reference') return (reference ??= new ReferenceDevice())
+  if (name === 'cpu') return (cpu ??= profiledHost(new CpuDevice()))
+  if (name === 'reference') return (reference ??= profiledHost(new ReferenceDevice()))
   const device = ready.get(name)
   if (device) return device
   if (makers.has(name)) {
@@ -44,7 +50,7 @@ export function deviceNames(): string[] {
 }
 
 /** Adds a device that `device(name)` readies when it is first asked for. */
-export function registerDevice(name: string, make: () => Promise<Device>): void {
+export function registerDevice(name: string, make: (options: DeviceOptions) => Promise<Device>): void {
   makers.set(name, make)
 }
 
@@ -59,16 +65,20 @@ export function registerDevice(name: string, make: () => Promise<Device>): void 
  * @example
  * (await device('auto')).name // 'cpu'
  */
-export async function device(name: string = 'auto'): Promise<Device> {
+export async function device(name: string = 'auto', options: DeviceOptions = {}): Promise<Device> {
   if (name === 'auto') {
     const { hardwareAnswers } = await import('./webgpu/adapter.ts')
-    return device((await hardwareAnswers()) ? 'webgpu' : 'cpu')
+    return device((await hardwareAnswers()) ? 'webgpu' : 'cpu', options)
   }
   const make = makers.get(name)
-  if (ready.get(name)?.lost !== undefined) ready.delete(name)
+  const before = ready.get(name)
+  if (before?.lost !== undefined) {
+    ready.delete(name)
+    before.destroy?.()
+  }
   if (!ready.has(name) && make) {
     let making = pending.get(name)
-    if (!making) pending.set(name, (making = make().finally(() => pending.delete(name))))
+    if (!making) pending.set(name, (making = make(options).finally(() => pending.delete(name))))
     ready.set(name, await making)
   }
   const found = findDevice(name)

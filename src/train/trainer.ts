@@ -4,7 +4,7 @@
  * Everything that the next step depends on is in a checkpoint: weights, optimizer moments, the place in both random
  * streams and the step. So a run that was stopped and resumed ends with the bits of one that never stopped.
  */
-import { SluiceError } from '../errors.ts'
+import { DeviceFault, SluiceError } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
 import { clipGradNorm, type Optimizer } from '../optim/index.ts'
 import { tensor } from '../tensor/create.ts'
@@ -78,7 +78,8 @@ interface SavedGenerators {
  *
  * @returns the model with its log; the caller disposes of `model`
  * @throws SluiceError for bad configurations and data, before anything is written; and when the loss, the gradient or a
- * weight is no longer finite, naming the step and the first parameter concerned, with the last checkpoint kept
+ * weight is no longer finite, naming the step and the first parameter concerned, with the last checkpoint kept; and when
+ * the device is lost or out of memory, naming the checkpoint and the command that goes on from it
  *
  * @example
  * const { model, log } = await train({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
@@ -91,10 +92,21 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     // The failure that stopped the run is the one to tell, whatever becomes of the log.
     await session.log.flush().catch(() => {})
     session.model.dispose()
-    throw error
+    throw error instanceof DeviceFault ? stoppedByDevice(options, session, error) : error
   } finally {
     session.optimizer.dispose()
   }
+}
+
+/** What to do when the device failed: the run goes on from its newest checkpoint. */
+function stoppedByDevice({ folder }: TrainOptions, session: Session, fault: DeviceFault): DeviceFault {
+  const { checkpoint, model, step } = session
+  const where = checkpoint === undefined ? 'there is no checkpoint yet' : `the last checkpoint is ${checkpoint}`
+  const device = model.device === 'cpu' ? '' : ` --device ${model.device}`
+  // A checkpoint of another folder is where this run came from.
+  const isOwn = folder !== undefined && session.savedStep !== undefined
+  const next = isOwn ? `; go on from it with: sluice train --resume ${folder}${device}` : ''
+  return new DeviceFault('train', `the run stopped after step ${step}: ${fault.message}; ${where}${next}`)
 }
 
 /** What a session works with. */

@@ -4,7 +4,7 @@
  * A released block goes to its class's free list and is taken from there first, so a training step that repeats its
  * shapes stops growing after the first.
  */
-import { SluiceError } from '../../errors.ts'
+import { DeviceFault } from '../../errors.ts'
 import { sizeClass } from '../size-class.ts'
 
 const PAGE = 65536
@@ -49,7 +49,7 @@ export class Arena {
         // A failed grow leaves the memory as it was; the smaller target is tried next.
       }
     }
-    throw new SluiceError(
+    throw new DeviceFault(
       'cpu device',
       `out of memory: asked for ${asked} bytes with ${have} bytes reserved; the limit of WebAssembly is ${MAXIMUM_BYTES}. ` +
         'Run steps inside scope(() => …), use a smaller batch, or checkpoint()',

@@ -34,6 +34,11 @@ const usedLimits = [
   'maxComputeInvocationsPerWorkgroup',
 ] as const
 
+export interface FindOptions {
+  /** Whether times are to be measured: Dawn rounds timestamps to 0.1 ms unless told, when it is loaded, not to. */
+  readonly isTimed?: boolean
+}
+
 /** Node kills Dawn's objects when nothing refers to the instance that made them. */
 let instance: GPU | undefined
 
@@ -60,9 +65,20 @@ async function hasDriver(): Promise<boolean> {
   return lists.flat().some((name) => name.endsWith('.json'))
 }
 
+/** Dawn, and the version of the package that it comes in, where that is known. */
+async function dawnName(): Promise<string> {
+  try {
+    const { createRequire } = await import('node:module')
+    const { version } = createRequire(import.meta.url)('webgpu/package.json') as { version: string }
+    return `Dawn (webgpu ${version})`
+  } catch {
+    return 'Dawn (package webgpu)'
+  }
+}
+
 const isNode = (): boolean => typeof process !== 'undefined' && process.versions?.node !== undefined
 
-async function findGpu(): Promise<Found> {
+async function findGpu({ isTimed }: FindOptions): Promise<Found> {
   const inBrowser = (globalThis.navigator as Navigator | undefined)?.gpu
   if (inBrowser) return { gpu: inBrowser, implementation: 'navigator.gpu', reason: '' }
   if (!isNode()) {
@@ -72,10 +88,11 @@ async function findGpu(): Promise<Found> {
       reason: 'this browser has no navigator.gpu: use a current Chrome, Edge, Firefox or Safari, on https or localhost',
     }
   }
+  const implementation = await dawnName()
   if (!(await hasDriver())) {
     return {
       gpu: undefined,
-      implementation: 'Dawn, from the package webgpu',
+      implementation,
       reason: `no Vulkan driver is installed (looked in ${driverFolders.join(', ')}): ${howToGetOne}`,
     }
   }
@@ -83,13 +100,13 @@ async function findGpu(): Promise<Found> {
     // A name that bundlers cannot follow: the package is for Node alone, and optional there.
     const name = 'webgpu'
     const { create } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu')
-    instance ??= create([])
-    return { gpu: instance, implementation: 'Dawn, from the package webgpu', reason: '' }
+    instance ??= create(isTimed ? ['disable-dawn-features=timestamp_quantization'] : [])
+    return { gpu: instance, implementation, reason: '' }
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n')[0] : String(error)
     return {
       gpu: undefined,
-      implementation: 'Dawn, from the package webgpu',
+      implementation,
       reason: `the package webgpu could not be loaded (${why}): npm install webgpu@0.6`,
     }
   }
@@ -99,16 +116,26 @@ const howToGetOne =
   "install the GPU's driver (on Linux its Vulkan part, and libvulkan1), or, to compute in software, point " +
   'VK_DRIVER_FILES at the driver description of SwiftShader or lavapipe'
 
+/** The drivers that the environment names, to the exclusion of all others. */
+function driverFiles(): string {
+  const named = isNode() ? (process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES) : undefined
+  return named ? ` (VK_DRIVER_FILES names ${named})` : ''
+}
+
 /** What was found, without opening a device; `adapter` undefined with the reason. */
-export async function findAdapter(): Promise<{
+export async function findAdapter(options: FindOptions = {}): Promise<{
   adapter: GPUAdapter | undefined
   implementation: string
   reason: string
 }> {
-  const { gpu, implementation, reason } = await findGpu()
+  const { gpu, implementation, reason } = await findGpu(options)
   if (!gpu) return { adapter: undefined, implementation, reason }
   const adapter = (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? undefined
-  return { adapter, implementation, reason: adapter ? '' : `${implementation}, found no adapter: ${howToGetOne}` }
+  return {
+    adapter,
+    implementation,
+    reason: adapter ? '' : `${implementation} found no adapter${driverFiles()}: ${howToGetOne}`,
+  }
 }
 
 export function describeAdapter(adapter: GPUAdapter, implementation: string): AdapterDescription {
@@ -133,8 +160,8 @@ export function describeAdapter(adapter: GPUAdapter, implementation: string): Ad
  *
  * @throws SluiceError that says what was tried and what to install, when no adapter answers
  */
-export async function openDevice(): Promise<OpenedDevice> {
-  const { adapter, implementation, reason } = await findAdapter()
+export async function openDevice(options: FindOptions = {}): Promise<OpenedDevice> {
+  const { adapter, implementation, reason } = await findAdapter(options)
   if (!adapter) throw new SluiceError('webgpu device', reason)
   const description = describeAdapter(adapter, implementation)
   const device = await adapter.requestDevice({

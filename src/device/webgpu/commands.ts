@@ -152,10 +152,8 @@ export class Commands {
 
   #passFor(label: string, program: Program): GPUComputePassEncoder {
     // A timestamp belongs to a pass, so each dispatch needs one of its own to be timed.
-    if (this.#profiler?.isTiming) {
-      const descriptor = this.#profiler.passDescriptor(label, program.name)
-      this.#pass = this.encoder().beginComputePass(descriptor)
-    }
+    const timed = this.#profiler?.passDescriptor(label, program.name)
+    if (timed) this.#pass = this.encoder().beginComputePass(timed)
     return (this.#pass ??= this.encoder().beginComputePass())
   }
 }

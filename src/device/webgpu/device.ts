@@ -7,7 +7,7 @@
  */
 import type { FusedKernel, Grid, Kernel } from '../../../kernels/kernel.ts'
 import type { Encoder, Program, Workgroups } from '../../../kernels/tuned/wgsl/program.ts'
-import { SluiceError } from '../../errors.ts'
+import { DeviceFault, SluiceError } from '../../errors.ts'
 import {
   bytesPerElement,
   type Device,
@@ -18,6 +18,8 @@ import {
   type Replay,
   type TypedArray,
 } from '../device.ts'
+import type { Profile } from '../profile.ts'
+import { isProfiling, writeAtEnd } from '../profile-output.ts'
 import { type AdapterDescription, openDevice } from './adapter.ts'
 import { GpuBuffer } from './buffer.ts'
 import { Commands, type Dispatch } from './commands.ts'
@@ -33,7 +35,7 @@ import { fusedKernels, tunedKernels } from './tuned.ts'
 const LARGEST_INTEGER = 2 ** 24
 
 export interface WebGpuOptions {
-  /** Time every dispatch; `SLUICE_PROFILE=1` in Node. */
+  /** Time every dispatch, for `profile()`; `SLUICE_PROFILE=1` does it in Node, and prints the profile at the end. */
   readonly profile?: boolean
 }
 
@@ -59,13 +61,14 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
   #precision: 'float32' | 'float16' = 'float32'
   #buffers = 0
   #bytes = 0
-  #lost: string | undefined
 
   /** Opens the adapter that answers. @throws SluiceError that says what was tried, when none does */
   static async open(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
-    const { device, description } = await openDevice()
-    const opened = new WebGpuDevice(device, description, options)
+    const profile = options.profile ?? isProfiling()
+    const { device, description } = await openDevice({ isTimed: profile })
+    const opened = new WebGpuDevice(device, description, { ...options, profile })
     await opened.prepare()
+    if (isProfiling()) writeAtEnd(() => opened.profile())
     return opened
   }
 
@@ -76,14 +79,18 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
     this.storageBuffers = gpu.limits.maxStorageBuffersPerShaderStage
     this.profiler = options.profile ? new Profiler(gpu) : undefined
     this.commands = new Commands(gpu, this.#faults, this.profiler)
-    this.pool = new Pool(gpu, this.#faults, () => this.commands.pipelines.forgetBindGroups())
+    this.pool = new Pool(gpu, this.#faults, () => {
+      this.commands.flush()
+      this.commands.pipelines.forgetBindGroups()
+    })
     this.#staging = new Staging(gpu)
     this.#plain = new PlainKernels()
     gpu.onuncapturederror = ({ error }) => {
       this.#faults.report(error.message)
     }
     void gpu.lost.then(({ reason, message }) => {
-      this.#lost = reason === 'destroyed' ? 'it was destroyed' : message || String(reason)
+      const why = reason === 'destroyed' ? 'it was destroyed' : message || String(reason)
+      this.#faults.lose(`the GPU is lost: ${why}; its tensors are gone, await device('webgpu') opens it again`)
     })
   }
 
@@ -99,9 +106,9 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
     this.#precision = value
   }
 
-  /** Why the device is gone; undefined while it is there. */
+  /** Why the device is of no more use: lost, or a fault that spoiled what it holds; undefined while it is sound. */
   get lost(): string | undefined {
-    return this.#lost
+    return this.#faults.reason
   }
 
   /** Loads the translator when kernels were defined that have no translation yet. */
@@ -149,8 +156,7 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
       try {
         values = await this.#staging.read(this.commands, block, length)
       } catch (error) {
-        await this.#explain()
-        throw error
+        await this.#explain(error)
       }
     }
     await this.#faults.settled()
@@ -256,8 +262,21 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
   async finish(): Promise<void> {
     this.#needHere()
     this.commands.flush()
-    await this.gpu.queue.onSubmittedWorkDone()
+    await this.gpu.queue.onSubmittedWorkDone().catch((error: unknown) => this.#explain(error))
     await this.#faults.settled()
+  }
+
+  /**
+   * Where the time went, by kernel, of everything run so far.
+   *
+   * @throws SluiceError unless the device was opened with `profile`, or under `SLUICE_PROFILE=1`
+   */
+  async profile(): Promise<Profile> {
+    if (!this.profiler) {
+      throw new SluiceError('webgpu device', 'it does not profile; open it with { profile: true } or SLUICE_PROFILE=1')
+    }
+    this.commands.flush()
+    return this.profiler.profile()
   }
 
   /** Gives the GPU back. Tensors on it are gone. */
@@ -276,23 +295,21 @@ export class WebGpuDevice implements Device, Encoder<GpuBuffer> {
   }
 
   #needHere(): void {
-    if (this.#lost !== undefined) throw this.#lostError(this.#lost)
     this.#faults.throwIfAny()
   }
 
-  #lostError(why: string): SluiceError {
-    return new SluiceError(
-      'webgpu device',
-      `the GPU is lost: ${why}; its tensors are gone, await device('webgpu') opens it again`,
-    )
-  }
-
-  /** A read that failed: says why, when the device is lost or a fault is known. */
-  async #explain(): Promise<void> {
+  /** A read that failed: throws the reason. */
+  async #explain(error: unknown): Promise<never> {
     // The promise of the loss and the read's own rejection may come in either order.
-    const lost = await Promise.race([this.gpu.lost, new Promise<undefined>((done) => setTimeout(done, 1000))])
-    if (lost) throw this.#lostError(lost.reason === 'destroyed' ? 'it was destroyed' : lost.message)
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<void>((done) => (timer = setTimeout(done, 1000)))
+    await Promise.race([this.gpu.lost, late])
+    clearTimeout(timer)
     await this.#faults.settled()
+    throw new DeviceFault(
+      'webgpu device',
+      `a read failed: ${error instanceof Error ? error.message || error.name : String(error)}`,
+    )
   }
 }
 

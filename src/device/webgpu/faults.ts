@@ -4,31 +4,47 @@
  *
  * Without this WebGPU prints a warning and the results are zeros.
  */
-import { SluiceError } from '../../errors.ts'
+import { DeviceFault } from '../../errors.ts'
 
 interface Fault {
   /** Of the call that caused it: one fault often causes others, which may be known earlier. */
   readonly order: number
-  readonly error: SluiceError
+  readonly message: string
+  readonly error: DeviceFault
 }
 
 export class Faults {
   #first: Fault | undefined
+  #isLost = false
   #order = 0
   readonly #pending = new Set<Promise<void>>()
+
+  /** Why nothing that the device computes now is of worth; undefined while it is sound. */
+  get reason(): string | undefined {
+    return this.#first?.message
+  }
 
   /** Takes in a fault that WebGPU reports by itself. */
   report(message: string): void {
     this.#add(Number.POSITIVE_INFINITY, message)
   }
 
+  /** The device is gone: what is reported from now on is its consequence. A fault that came before is still the first. */
+  lose(message: string): void {
+    this.report(message)
+    this.#isLost = true
+  }
+
   /** Waits, at the next read, for the outcome of a check that was just begun: a message when it found a fault. */
   watch(checking: Promise<string | undefined>): void {
     const order = this.#order++
-    const watched = checking.then((message) => {
-      if (message !== undefined) this.#add(order, message)
-      this.#pending.delete(watched)
-    })
+    const watched = checking
+      .then((message) => {
+        if (message !== undefined) this.#add(order, message)
+      })
+      // Only a lost device rejects a check, and the loss is told by itself.
+      .catch(() => {})
+      .finally(() => this.#pending.delete(watched))
     this.#pending.add(watched)
   }
 
@@ -43,7 +59,7 @@ export class Faults {
   }
 
   #add(order: number, message: string): void {
-    if (this.#first && this.#first.order <= order) return
-    this.#first = { order, error: new SluiceError('webgpu device', message) }
+    if (this.#isLost || (this.#first && this.#first.order <= order)) return
+    this.#first = { order, message, error: new DeviceFault('webgpu device', message) }
   }
 }

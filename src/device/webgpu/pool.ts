@@ -5,7 +5,7 @@
  * A released block is taken again by the next allocation of its class. That is safe without waiting, because commands
  * take effect in the order in which they were made.
  */
-import { SluiceError } from '../../errors.ts'
+import { DeviceFault } from '../../errors.ts'
 import { sizeClass } from '../size-class.ts'
 import type { Faults } from './faults.ts'
 
@@ -26,17 +26,20 @@ export class Pool {
   readonly #device: GPUDevice
   readonly #free = new Map<number, Block[]>()
   readonly #faults: Faults
-  readonly #onDestroy: () => void
+  readonly #beforeDestroy: () => void
   #nextId = 1
   #heldBytes = 0
   #freeBytes = 0
   #blocks = 0
 
-  /** @param onDestroy called when blocks are destroyed, so that nobody keeps what refers to them */
-  constructor(device: GPUDevice, faults: Faults, onDestroy: () => void) {
+  /**
+   * @param beforeDestroy called before free blocks are destroyed: must submit the commands that still use them, and forget
+   *   what refers to them
+   */
+  constructor(device: GPUDevice, faults: Faults, beforeDestroy: () => void) {
     this.#device = device
     this.#faults = faults
-    this.#onDestroy = onDestroy
+    this.#beforeDestroy = beforeDestroy
   }
 
   /** Bytes of all blocks, of those that are free, and their number. */
@@ -46,7 +49,7 @@ export class Pool {
 
   /** A block of at least `bytes`, contents unspecified. */
   take(bytes: number): Block {
-    return this.#reuse(this.#free.get(sizeClass(bytes))?.pop()) ?? this.#make(bytes)
+    return this.#reuse(this.#free.get(this.#class(bytes))?.pop()) ?? this.#make(bytes)
   }
 
   /**
@@ -54,7 +57,7 @@ export class Pool {
    * that it still reads must not be written.
    */
   takeIdle(bytes: number, batch: number): Block {
-    const list = this.#free.get(sizeClass(bytes))
+    const list = this.#free.get(this.#class(bytes))
     // Blocks come back at the end, so the first is the one that has rested longest.
     return this.#reuse(list?.[0] && list[0].lastBatch < batch ? list.shift() : undefined) ?? this.#make(bytes)
   }
@@ -66,8 +69,10 @@ export class Pool {
     else this.#free.set(block.bytes, [block])
   }
 
-  /** Destroys all free blocks. */
-  trim(): void {
+  /** Destroys all free blocks. @returns their bytes */
+  trim(): number {
+    this.#beforeDestroy()
+    const freed = this.#freeBytes
     for (const list of this.#free.values()) {
       for (const block of list) {
         block.gpu.destroy()
@@ -77,7 +82,7 @@ export class Pool {
     }
     this.#free.clear()
     this.#freeBytes = 0
-    this.#onDestroy()
+    return freed
   }
 
   #reuse(block: Block | undefined): Block | undefined {
@@ -85,12 +90,22 @@ export class Pool {
     return block
   }
 
-  #make(asked: number): Block {
-    const bytes = sizeClass(asked)
+  /** The most bytes of one buffer, in whole floats. */
+  get #largest(): number {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits
-    const largest = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+    return 4 * Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4)
+  }
+
+  /** The size of the blocks that hold `bytes`: what fits the adapter is not refused for being rounded up. */
+  #class(bytes: number): number {
+    return Math.max(bytes, Math.min(sizeClass(bytes), this.#largest))
+  }
+
+  #make(asked: number): Block {
+    const bytes = this.#class(asked)
+    const largest = this.#largest
     if (bytes > largest) {
-      throw new SluiceError(
+      throw new DeviceFault(
         'webgpu device',
         `out of memory: asked for ${asked} bytes; one buffer of this adapter holds at most ${largest} (${this.#held()}); use smaller tensors`,
       )
@@ -101,15 +116,14 @@ export class Pool {
     this.#faults.watch(
       this.#device.popErrorScope().then((error) => {
         if (!error) return undefined
-        const freed = this.#freeBytes
-        this.trim()
-        return `out of memory: asked for ${asked} bytes (${held}; ${freed} free ones were freed now, too late for this run); use a smaller batch or model`
+        return `out of memory: asked for ${asked} bytes (${held}; freed now, too late for this run: ${this.trim()}); use a smaller batch or model`
       }),
     )
     this.#heldBytes += bytes
     this.#blocks++
     return { gpu, bytes, id: this.#nextId++, lastBatch: 0 }
   }
+
   #held(): string {
     return `held: ${this.#heldBytes} bytes in ${this.#blocks} buffers, of these free for reuse: ${this.#freeBytes}`
   }

@@ -1,17 +1,12 @@
 /**
- * Where the GPU's time goes: begin and end of every dispatch, by timestamp queries, as a table and as a trace that
- * Chrome's viewer (chrome://tracing, ui.perfetto.dev) opens.
+ * Times every dispatch on the GPU: begin and end of its pass, by timestamp queries.
  *
- * A timestamp belongs to a pass, so that every dispatch gets a pass of its own: a profiled run is somewhat slower.
+ * A timestamp belongs to a pass, so that every dispatch gets a pass of its own: a profiled run is somewhat slower. Where
+ * the adapter has no timestamps, dispatches are counted.
  */
+import { Profile, type ProfileRow } from '../profile.ts'
 
-interface Timed {
-  readonly label: string
-  readonly program: string
-  /** Nanoseconds on the GPU's own clock. */
-  readonly begin: bigint
-  readonly end: bigint
-}
+export type { ProfileRow } from '../profile.ts'
 
 /** WebGPU's limit of queries in one set. */
 const QUERIES = 4096
@@ -23,30 +18,26 @@ interface QuerySet {
   readonly names: { label: string; program: string }[]
 }
 
-export interface ProfileRow {
-  /** The launch's kernel, and the program that ran for it where that has another name. */
-  readonly kernel: string
-  readonly calls: number
-  readonly milliseconds: number
-  /** Of all timed dispatches. */
-  readonly share: number
-}
-
 export class Profiler {
   readonly isTiming: boolean
   readonly #device: GPUDevice
-  readonly #timed: Timed[] = []
+  readonly #profile: Profile
   readonly #reading = new Set<Promise<void>>()
   #sets: QuerySet[] = []
   readonly #idle: GPUQuerySet[] = []
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, name = 'webgpu') {
     this.#device = device
     this.isTiming = device.features.has('timestamp-query')
+    this.#profile = new Profile(name, this.isTiming)
   }
 
-  /** Where the next pass, which holds one dispatch, writes its times. */
-  passDescriptor(label: string, program: string): GPUComputePassDescriptor {
+  /** Where the next pass, which holds one dispatch, writes its times; without timestamps it is counted. */
+  passDescriptor(label: string, program: string): GPUComputePassDescriptor | undefined {
+    if (!this.isTiming) {
+      this.#profile.count(label, program)
+      return undefined
+    }
     let current = this.#sets.at(-1)
     if (!current || 2 * current.names.length >= QUERIES) {
       const set = this.#idle.pop() ?? this.#device.createQuerySet({ type: 'timestamp', count: QUERIES })
@@ -76,8 +67,11 @@ export class Profiler {
         .then(() => staging.mapAsync(1))
         .then(() => {
           const times = new BigUint64Array(staging.getMappedRange())
-          names.forEach((name, i) => {
-            this.#timed.push({ ...name, begin: times[2 * i], end: times[2 * i + 1] })
+          names.forEach(({ label, program }, i) => {
+            const [begin, end] = [times[2 * i], times[2 * i + 1]]
+            // The two are not ordered where the GPU's clock is set back between them.
+            const nanoseconds = end > begin ? Number(end - begin) : 0
+            this.#profile.add(label, program, Number(begin) / 1e3, nanoseconds / 1e3)
           })
         })
         .catch(() => {
@@ -94,42 +88,14 @@ export class Profiler {
     this.#sets = []
   }
 
-  /** Time by kernel, the largest first. */
-  async table(): Promise<ProfileRow[]> {
+  /** The profile with all times of what was submitted. */
+  async profile(): Promise<Profile> {
     await Promise.all(this.#reading)
-    const rows = new Map<string, { calls: number; nanoseconds: number }>()
-    for (const { label, program, begin, end } of this.#timed) {
-      const kernel = label === program ? label : `${label} > ${program}`
-      const row = rows.get(kernel) ?? { calls: 0, nanoseconds: 0 }
-      row.calls++
-      row.nanoseconds += Number(end - begin)
-      rows.set(kernel, row)
-    }
-    const total = [...rows.values()].reduce((sum, { nanoseconds }) => sum + nanoseconds, 0)
-    return [...rows]
-      .map(([kernel, { calls, nanoseconds }]) => ({
-        kernel,
-        calls,
-        milliseconds: nanoseconds / 1e6,
-        share: total > 0 ? nanoseconds / total : 0,
-      }))
-      .sort((a, b) => b.milliseconds - a.milliseconds)
+    return this.#profile
   }
 
-  /** The trace in Chrome's format: one complete event a dispatch, microseconds from the first one. */
-  async trace(): Promise<string> {
-    await Promise.all(this.#reading)
-    const first = this.#timed.reduce((least, { begin }) => (begin < least ? begin : least), this.#timed[0]?.begin ?? 0n)
-    const events = this.#timed.map(({ label, program, begin, end }) => ({
-      name: label,
-      cat: program,
-      ph: 'X',
-      ts: Number(begin - first) / 1e3,
-      dur: Number(end - begin) / 1e3,
-      pid: 1,
-      tid: 1,
-    }))
-    const process = { name: 'process_name', ph: 'M', pid: 1, tid: 1, args: { name: 'GPU' } }
-    return JSON.stringify({ traceEvents: [process, ...events], displayTimeUnit: 'ms' })
+  /** Time by kernel, the largest first. */
+  async table(): Promise<ProfileRow[]> {
+    return (await this.profile()).rows()
   }
 }

@@ -63,6 +63,8 @@ export class GpuReplay implements Replay {
   }
 
   release(): void {
+    // The unfinished batch may still use them.
+    this.#commands.flush()
     this.#uniforms.destroy()
     for (const { block } of this.#scratch) this.#device.pool.give(block)
     this.#scratch.length = 0

@@ -29,10 +29,16 @@ export class Staging {
       this.#submitting = undefined
       commands.flush()
     })
-    await this.#submitting
-    await staging.mapAsync(MAP_READ, 0, bytes)
-    const values = new Float32Array(staging.getMappedRange(0, bytes).slice(0))
-    staging.unmap()
+    let values: Float32Array<ArrayBuffer>
+    try {
+      await this.#submitting
+      await staging.mapAsync(MAP_READ, 0, bytes)
+      values = new Float32Array(staging.getMappedRange(0, bytes).slice(0))
+      staging.unmap()
+    } catch (error) {
+      staging.destroy()
+      throw error
+    }
     if (size > LARGEST_KEPT) staging.destroy()
     else if (this.#free.has(size)) this.#free.get(size)!.push(staging)
     else this.#free.set(size, [staging])
