@@ -5,8 +5,8 @@
  * Learned positions, L x { RMSNorm, causal softmax attention with an elementwise sigmoid gate; RMSNorm, MLP of 4 C with
  * gelu }, RMSNorm, untied head, mean cross-entropy. B batch, T time, C model width, H heads, V vocabulary, L layers.
  */
-import { type Tensor, tensor } from '../src/index.ts'
-import { type HostTensor, Transformer } from '../src/nn/index.ts'
+import { defaultGenerator, type Tensor, tensor } from '../src/index.ts'
+import { type HostTensor, Transformer, type TransformerConfigInput } from '../src/nn/index.ts'
 import { AdamW, decayGroups } from '../src/optim/index.ts'
 
 export interface HashModelSize {
@@ -20,8 +20,8 @@ export interface HashModelSize {
   readonly B: number
   /** K: batches, which take turns; the second loss is that of batch 0 after K steps. */
   readonly batches: number
-  /** Cross-entropy in nats of batch 0 before the first step and after K, to 5 decimals. */
-  readonly losses: readonly [first: number, afterK: number]
+  /** Cross-entropy in nats of batch 0 before the first step and after K, to 5 decimals; null where none are published. */
+  readonly losses: readonly [first: number, afterK: number] | null
 }
 
 export const hashModelSizes = {
@@ -31,6 +31,12 @@ export const hashModelSizes = {
 } as const satisfies Record<string, HashModelSize>
 
 export type HashModelName = keyof typeof hashModelSizes
+
+/** Sizes that need a GPU. Their losses are compared with another engine's of the same run. */
+export const largeModelSizes = {
+  base: { layers: 12, width: 768, heads: 12, T: 1024, B: 8, batches: 3, losses: null },
+  large: { layers: 24, width: 1024, heads: 16, T: 1024, B: 4, batches: 3, losses: null },
+} as const satisfies Record<string, HashModelSize>
 
 /** V */
 export const vocabularySize = 65
@@ -44,7 +50,9 @@ export function hash(index: number, seed: number): number {
 
 /** n values, uniform with this standard deviation. */
 function weights(seed: number, n: number, std = 0.02): Float32Array {
-  return Float32Array.from({ length: n }, (_, i) => (hash(i, seed) * 2 - 1) * std * Math.sqrt(3))
+  const values = new Float32Array(n)
+  for (let i = 0; i < n; i++) values[i] = (hash(i, seed) * 2 - 1) * std * Math.sqrt(3)
+  return values
 }
 
 /** Token t follows from the one before by 5 t + 3, plus a jump once in five times. */
@@ -104,9 +112,19 @@ export function hashWeights({ layers, width: C, T }: HashModelSize): Map<string,
   return state
 }
 
+/** Without drawing normal values: those of a model that gets its weights anyway, which take a minute for the largest. */
+function undrawn<Result>(body: () => Result): Result {
+  defaultGenerator.normal = (n) => new Float32Array(n)
+  try {
+    return body()
+  } finally {
+    Reflect.deleteProperty(defaultGenerator, 'normal')
+  }
+}
+
 /** The model with its weights, and its optimizer: AdamW, 0.1 decay on matrices. The caller disposes of both. */
 export function hashModel(size: HashModelSize): { model: Transformer; optimizer: AdamW } {
-  const model = new Transformer({
+  const config: TransformerConfigInput = {
     vocabularySize,
     width: size.width,
     layers: size.layers,
@@ -118,7 +136,8 @@ export function hashModel(size: HashModelSize): { model: Transformer; optimizer:
     queryKeyNorm: false,
     eps: 1e-5,
     tied: false,
-  })
+  }
+  const model = undrawn(() => new Transformer(config))
   model.loadStateDict(hashWeights(size))
   return { model, optimizer: new AdamW(decayGroups(model, 0.1), { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8 }) }
 }

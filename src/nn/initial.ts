@@ -12,7 +12,8 @@ export interface DeviceOption {
 
 /** A parameter from N(0, std^2). It is scaled on the host, so that the same seed gives the same bits on every device. */
 export function normalParameter(shape: Shape, std: number, { device }: DeviceOption): Tensor {
-  const values = Float32Array.from(defaultGenerator.normal(sizeOf(shape)), (z) => z * std)
+  const values = defaultGenerator.normal(sizeOf(shape))
+  for (let i = 0; i < values.length; i++) values[i] *= std
   return tensor(values, { shape, device, requiresGrad: true })
 }
 

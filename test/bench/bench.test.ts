@@ -3,12 +3,17 @@ import { describe, expect, it, test } from 'vitest'
 import { hot, sizes } from '../../bench/arguments.ts'
 import { benchCases, describeArguments } from '../../bench/cases.ts'
 import { benchDraw } from '../../bench/draw.ts'
-import { hashModelSizes } from '../../bench/hash-model.ts'
+import { compare } from '../../bench/gpu/compare.ts'
+import { tasksOf } from '../../bench/gpu/plan.ts'
+import { difference } from '../../bench/gpu/profile.ts'
+import { type GpuRecord, median, showRecords, summarize } from '../../bench/gpu/records.ts'
+import { parseSettings, productCases, productFlops } from '../../bench/gpu/settings.ts'
+import { hashModel, hashModelSizes, largeModelSizes } from '../../bench/hash-model.ts'
 import { measureOperation } from '../../bench/operations.ts'
 import { lossAgreement, stepFlops } from '../../bench/step.ts'
 import { formatTable, threeDigits } from '../../bench/table.ts'
 import { findDevice } from '../../src/device/registry.ts'
-import { operations, scope } from '../../src/index.ts'
+import { defaultGenerator, operations, scope } from '../../src/index.ts'
 
 describe('the draw of the benches', () => {
   it('gives the same values for the same seed, others for another', () => {
@@ -135,5 +140,107 @@ describe('the step bench', () => {
     expect(lossAgreement({ ...tiny, loss0: 4.1732, loss_after_K: null }).agrees).toBe(false)
     expect(lossAgreement({ ...tiny, loss0: Number.NaN, loss_after_K: null }).agrees).toBe(false)
     expect(lossAgreement({ ...tiny, loss0: 4.17304, loss_after_K: null }).message).toContain('step 20 was not reached')
+  })
+})
+
+describe('the GPU bench', () => {
+  it('counts the flops of the larger models', () => {
+    // Three passes; per token and layer 13 C^2 multiply-adds in products and 2 T C in attention, then the head.
+    expect(stepFlops(largeModelSizes.base)).toBe(3 * 2 * 8192 * (12 * (13 * 768 ** 2 + 2 * 1024 * 768) + 768 * 65))
+    expect((stepFlops(largeModelSizes.large) / 1e12).toFixed(2)).toBe('9.28')
+  })
+
+  it('measures all it can say of itself unless told otherwise', () => {
+    const all = parseSettings([])
+    expect(Object.keys(all.models)).toEqual(['tiny', 'small', 'medium', 'base', 'large'])
+    expect(all.models.large).toMatchObject({ B: 4, T: 1024, layers: 24 })
+    expect(all.products.map(({ row }) => row)).toEqual([
+      ...['512 NN', '1024 NN', '2048 NN', '4096 NN', '8192 NN', '2048 NT', '2048 TN'],
+      ...['64 x 512 NN', '4096 x 256 x 4096 NN'],
+    ])
+    expect(all).toMatchObject({ parity: 50, rounds: 2, minutes: Number.POSITIVE_INFINITY, torch: undefined })
+  })
+
+  it('takes its options, and refuses what there is not', () => {
+    const given = parseSettings(
+      '--models base,tiny --batch-base 2 --largest 2048 --only steps --minutes 8.5 --parity 3'.split(' '),
+    )
+    expect(Object.keys(given.models)).toEqual(['base', 'tiny'])
+    expect(given.models.base.B).toBe(2)
+    expect(given.products.every(({ m, n }) => Math.max(m, n) <= 2048)).toBe(true)
+    expect(given).toMatchObject({ only: ['steps'], minutes: 8.5, parity: 3 })
+    expect(parseSettings(['--quick']).models).toHaveProperty('tiny')
+    expect(() => parseSettings(['--models', 'huge'])).toThrow(/--models: there is no 'huge'; there are tiny/)
+    expect(() => parseSettings(['--minutes', 'soon'])).toThrow(/--minutes must be a positive number/)
+    expect(() => parseSettings(['--parity', '0'])).toThrow(/--parity must be a positive integer/)
+    expect(() => parseSettings(['--fast'])).toThrow(/--fast/)
+  })
+
+  it('counts a multiply-add as two operations, in every product of a batch', () => {
+    const flops = Object.fromEntries(productCases(8192).map((given) => [given.row, productFlops(given)]))
+    expect(flops['8192 NN']).toBe(2 * 8192 ** 3)
+    expect(flops['64 x 512 NN']).toBe(64 * 2 * 512 ** 3)
+    expect(flops['4096 x 256 x 4096 NN']).toBe(2 * 4096 * 256 * 4096)
+  })
+
+  it('lets the engines take turns, and PyTorch only when it is asked for', () => {
+    const names = (args: string[]) => tasksOf(parseSettings(args)).map(({ engine, label }) => `${engine} ${label}`)
+    expect(names(['--only', 'products', '--torch', 'python3'])).toEqual([
+      ...['sluice machine', 'pytorch machine'],
+      ...['sluice products', 'pytorch products', 'sluice products', 'pytorch products'],
+    ])
+    expect(names(['--quick']).some((name) => name.startsWith('pytorch'))).toBe(false)
+  })
+
+  it('takes the time between two tables of a profile', () => {
+    const row = (kernel: string, calls: number, milliseconds: number) => ({ kernel, calls, milliseconds, share: 0 })
+    const seen = difference(
+      [row('add', 1, 2), row('old', 1, 5)],
+      [row('add', 3, 5), row('old', 1, 5), row('new', 1, 1)],
+    )
+    expect(seen.map(({ kernel, calls, milliseconds, share }) => [kernel, calls, milliseconds, share])).toEqual([
+      ['add', 2, 3, 0.75],
+      ['new', 1, 1, 0.25],
+    ])
+  })
+
+  it('compares medians of the rounds with those of PyTorch', () => {
+    const product = (engine: 'sluice' | 'pytorch', way: string, round: number, milliseconds: number): GpuRecord => ({
+      engine,
+      round,
+      section: 'products',
+      row: '512 NN',
+      way,
+      milliseconds,
+      tflops: (2 * 512 ** 3) / milliseconds / 1e9,
+    })
+    const step = (engine: 'sluice' | 'pytorch', way: string, milliseconds: number, loss0: number): GpuRecord => ({
+      ...{ engine, round: 1, section: 'steps', row: 'tiny', way, batch: 8, milliseconds },
+      ...{ tokensPerSecond: 512e3 / milliseconds, loss0, lossAfterK: 2, K: 20 },
+    })
+    const records = [
+      ...[4, 1, 2].map((ms, i) => product('sluice', 'captured', i + 1, ms)),
+      product('pytorch', 'mm', 1, 1),
+      step('sluice', 'captured', 2, 4),
+      step('sluice', 'eager', 5, 4),
+      step('pytorch', 'eager', 3, 4.5),
+      step('pytorch', 'eager, sdpa', 1, 4),
+    ]
+    expect(compare(records)).toContain('| 512 NN | 0.134 |  | 0.268 | 0.50 |')
+    expect(compare(records)).toContain(
+      '| tiny | 2 | 5 | 1 |  | 256000 | 0.50 |  | differ by 5e-1 at first, 0e+0 after K |',
+    )
+    expect(showRecords(records)).toMatch(/512 NN +sluice +captured +2 +0.134 +3/)
+    expect(median([3, 1, 2])).toBe(2)
+    expect(summarize([])).toEqual([])
+  })
+
+  it('draws again after the weights of a model took the place of random ones', () => {
+    scope(() => {
+      const { model, optimizer } = hashModel({ layers: 1, width: 8, heads: 2, T: 4, B: 1, batches: 1, losses: null })
+      optimizer.dispose()
+      model.dispose()
+      expect(defaultGenerator.normal(4).some((z) => z !== 0)).toBe(true)
+    })
   })
 })
