@@ -7,6 +7,7 @@
  */
 import { SluiceError, showShape } from '../errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { fusedAttention, fusesAttention } from './attention-fused.ts'
 import { add, mul } from './elementwise.ts'
 import { sigmoid, silu } from './functions.ts'
 import { matmul } from './matmul.ts'
@@ -234,11 +235,17 @@ export const attention: Operation<[q: Tensor, k: Tensor, v: Tensor, options?: At
         `v must be [B, S, KV, D] as k is, got ${showShape(v.shape)} for k ${showShape(k.shape)}`,
       )
     }
-    const { gate, gateAct, gateOp, gateShared, ...rest } = options
-    const weights = reshape(attentionWeights(q, k, rest), [B, KV, (H / KV) * T, S])
-    const values = permute(v, [0, 2, 1, 3])
-    const y = permute(reshape(matmul(weights, values), [B, H, T, v.shape[3]]), [0, 2, 1, 3])
-    return gate ? applyGate(y, gate, { act: gateAct, op: gateOp, shared: gateShared }) : y
+    const { gate, gateAct = 'sigmoid', gateOp = 'mul', gateShared, ...rest } = options
+    const composed = (queries: Tensor, keys: Tensor, values: Tensor, scores?: Tensor) => {
+      const weights = reshape(attentionWeights(queries, keys, rest), [B, KV, (H / KV) * T, S])
+      const mixed = matmul(weights, permute(values, [0, 2, 1, 3]))
+      const y = permute(reshape(mixed, [B, H, T, values.shape[3]]), [0, 2, 1, 3])
+      return scores ? applyGate(y, scores, { act: gateAct, op: gateOp, shared: gateShared }) : y
+    }
+    const { causal = false, scale = q.shape[3] ** -0.5, mask } = rest
+    const settings = { causal, scale, gate, activation: gateAct, additive: gateOp === 'add' }
+    const isFused = !mask && !gateShared && gateAct in gateActivations && fusesAttention(q, k, v, settings)
+    return isFused ? fusedAttention(q, k, v, settings, composed) : composed(q, k, v, gate)
   },
   samples: (draw: Draw) => {
     const { q, k, v, options } = drawAttention(draw)

@@ -8,6 +8,7 @@ import { solveUnitLowerAll } from '../../../kernels/fused-solve.ts'
 import { embeddingGradient, scatterAdd, topKIndex } from '../../../kernels/indexing.ts'
 import type { FusedKernel, Kernel } from '../../../kernels/kernel.ts'
 import { matmul } from '../../../kernels/matmul.ts'
+import { attentionLaunchers } from '../../../kernels/tuned/wgsl/attention.ts'
 import {
   launchCausalConvolutionBackward,
   launchCausalConvolutionForward,
@@ -37,6 +38,7 @@ export const fusedKernels: ReadonlyMap<FusedKernel, FusedLauncher> = new Map<Fus
   [gatedDeltaBackward, launchGatedDeltaBackward],
   [solveUnitLowerAll, launchSolveUnitLower],
   ...linearLaunchers,
+  ...attentionLaunchers,
   ...optimizerLaunchers,
   ...fusedRowLaunchers,
 ])
