@@ -5,7 +5,6 @@
  * many and why at its end; with SLUICE_REQUIRE_WEBGPU=1 they fail instead.
  */
 import { afterAll, describe } from 'vitest'
-import { create, globals } from 'webgpu'
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -14,15 +13,18 @@ declare module 'vitest' {
   }
 }
 
-Object.assign(globalThis, globals)
-
-/** Held as long as anything uses an adapter: Dawn's instance dies with the last reference to it. */
-const gpu = create([])
+/** Dawn; held as long as anything uses an adapter, since its instance dies with the last reference to it. */
+const gpu = await import('webgpu').then(
+  ({ create, globals }) => {
+    Object.assign(globalThis, globals)
+    return create([])
+  },
+  (error: Error) => `the package webgpu does not load: ${error.message}`,
+)
 
 async function ask(): Promise<GPUAdapter | string> {
-  const adapter = await gpu.requestAdapter().catch((error: Error) => error.message)
-  if (adapter === null) return 'no WebGPU adapter answers; see «WebGPU without a GPU» in docs/webgpu.md'
-  return adapter
+  if (typeof gpu === 'string') return gpu
+  return (await gpu.requestAdapter()) ?? 'no WebGPU adapter answers; see «WebGPU without a GPU» in docs/webgpu.md'
 }
 
 const answer = await ask()
