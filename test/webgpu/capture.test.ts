@@ -1,7 +1,7 @@
 /** `capture` on webgpu: the bits of the eager run, one submit a replay, no growth. */
 import { beforeAll, expect, test } from 'vitest'
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts'
-import { capture, device, manualSeed, scope, type Tensor, tensor } from '../../src/index.ts'
+import { capture, device, manualSeed, rand, scope, type Tensor, tensor } from '../../src/index.ts'
 import { Transformer } from '../../src/nn/index.ts'
 import { AdamW, clipGradNorm, decayGroups, SGD } from '../../src/optim/index.ts'
 import { describeWebgpu } from './adapter.ts'
@@ -77,6 +77,28 @@ describeWebgpu('capture on webgpu', () => {
     expect(submits.slice(1)).toEqual([1, 1, 1, 1])
     expect(new Set(buffers.slice(1)).size).toBe(1)
     expect(new Set(blocks.slice(2)).size).toBe(1)
+  })
+
+  test('random tensors are drawn afresh where nothing was read, nor submitted, between the calls', async () => {
+    const body = (x: Tensor) =>
+      x
+        .mul(2)
+        .add(rand([4], on))
+        .mul(3)
+    const x = tensor([1, 2, 3, 4], on)
+    const drawn = async (step: (x: Tensor) => Tensor) => {
+      manualSeed(5)
+      await gpu.finish()
+      const results = [0, 1, 2, 3].map(() => step(x))
+      const found = await Promise.all(results.map((t) => t.array()))
+      for (const t of results) t.dispose()
+      return found
+    }
+    const eager = await drawn((given) => scope(() => body(given)))
+    const program = capture(body)
+    expect(await drawn(program)).toEqual(eager)
+    program.dispose()
+    x.dispose()
   })
 
   test('what is made, trained and disposed leaves nothing behind', async () => {

@@ -39,8 +39,11 @@ export interface FindOptions {
   readonly isTimed?: boolean
 }
 
-/** Node kills Dawn's objects when nothing refers to the instance that made them. */
-let instance: GPU | undefined
+/**
+ * Dawn's instances, by whether their timestamps are exact: one made to look for adapters must not serve to measure times.
+ * Node kills Dawn's objects when nothing refers to the instance that made them.
+ */
+const instances = new Map<boolean, GPU>()
 
 interface Found {
   readonly gpu: GPU | undefined
@@ -78,7 +81,7 @@ async function dawnName(): Promise<string> {
 
 const isNode = (): boolean => typeof process !== 'undefined' && process.versions?.node !== undefined
 
-async function findGpu({ isTimed }: FindOptions): Promise<Found> {
+async function findGpu({ isTimed = false }: FindOptions): Promise<Found> {
   const inBrowser = (globalThis.navigator as Navigator | undefined)?.gpu
   if (inBrowser) return { gpu: inBrowser, implementation: 'navigator.gpu', reason: '' }
   if (!isNode()) {
@@ -100,8 +103,9 @@ async function findGpu({ isTimed }: FindOptions): Promise<Found> {
     // A name that bundlers cannot follow: the package is for Node alone, and optional there.
     const name = 'webgpu'
     const { create } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu')
-    instance ??= create(isTimed ? ['disable-dawn-features=timestamp_quantization'] : [])
-    return { gpu: instance, implementation, reason: '' }
+    let gpu = instances.get(isTimed)
+    if (!gpu) instances.set(isTimed, (gpu = create(isTimed ? ['disable-dawn-features=timestamp_quantization'] : [])))
+    return { gpu, implementation, reason: '' }
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n')[0] : String(error)
     return {

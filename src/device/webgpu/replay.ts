@@ -30,6 +30,9 @@ export class GpuReplay implements Replay {
   constructor(device: WebGpuDevice, commands: Commands, launches: readonly RecordedLaunch[]) {
     this.#device = device
     this.#commands = commands
+    // A block that the unfinished batch uses is exchanged when the host writes its buffer, and bind groups made here would
+    // still name the old one. After a submit none is, and replays submit what they encode.
+    commands.flush()
     const collected: Dispatch[] = []
     for (const launch of launches) {
       if (launch.parameters.some((p) => typeof p === 'function'))
