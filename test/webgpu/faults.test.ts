@@ -5,18 +5,17 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
-import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Cells, defineKernel, type KernelThis } from '../../kernels/kernel.ts'
 import type { Program } from '../../kernels/tuned/wgsl/program.ts'
 import type { GpuBuffer } from '../../src/device/webgpu/buffer.ts'
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts'
-import { Faults } from '../../src/device/webgpu/faults.ts'
-import { DeviceFault, type SluiceError } from '../../src/errors.ts'
+import { DeviceFault } from '../../src/errors.ts'
 import { tensor } from '../../src/index.ts'
 import { train } from '../../src/train/trainer.ts'
 import { alphabet, failure, remains, smallConfig, temporaryFolder } from '../train/small-run.ts'
 import { describeWebgpu } from './adapter.ts'
-import { openWebgpu } from './launch.ts'
+import { onWebgpu, openWebgpu } from './launch.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 /** Every fresh device compiles its programs anew, which takes SwiftShader half a minute for a model. */
@@ -31,48 +30,6 @@ afterAll(() => void process.off('unhandledRejection', note))
 afterEach(async () => {
   await new Promise((done) => setTimeout(done, 20))
   expect(unhandled.splice(0)).toEqual([])
-})
-
-describe('faults', () => {
-  test('the call made first is the one to tell, in whatever order the outcomes are known', async () => {
-    const outcome = fc.record({ delay: fc.nat(5), what: fc.constantFrom('sound', 'fault', 'rejected') })
-    await fc.assert(
-      fc.asyncProperty(fc.array(outcome, { maxLength: 8 }), fc.boolean(), async (outcomes, isReported) => {
-        const faults = new Faults()
-        if (isReported) faults.report('a consequence')
-        outcomes.forEach(({ delay, what }, i) => {
-          let checking = Promise.resolve()
-          for (let k = 0; k < delay; k++) checking = checking.then(() => {})
-          faults.watch(
-            checking.then(() => {
-              if (what === 'rejected') throw new Error('the device is lost')
-              return what === 'fault' ? `fault ${i}` : undefined
-            }),
-          )
-        })
-        const first = outcomes.findIndex(({ what }) => what === 'fault')
-        const expected = first >= 0 ? `fault ${first}` : isReported ? 'a consequence' : undefined
-        const found = await faults.settled().then(
-          () => undefined,
-          (error: SluiceError) => error,
-        )
-        expect(faults.reason).toBe(expected)
-        expect(found?.message.replace(/ \(at .*\)$/, '')).toBe(expected && `webgpu device: ${expected}`)
-      }),
-      { numRuns: 300 },
-    )
-  })
-
-  test('what follows the loss of a device is not told in its place; what came before is', () => {
-    const lost = new Faults()
-    lost.lose('the GPU is lost')
-    lost.report('a buffer is not valid')
-    expect(lost.reason).toBe('the GPU is lost')
-    const spoiled = new Faults()
-    spoiled.report('out of memory')
-    spoiled.lose('the GPU is lost')
-    expect(spoiled.reason).toBe('out of memory')
-  })
 })
 
 describeWebgpu('a device that is lost', () => {
@@ -236,6 +193,18 @@ describeWebgpu('out of memory', () => {
   })
 })
 
+/** gpu.js counts in floats where a loop begins at an argument, and WGSL has no ++ for them. */
+const counting = defineKernel(
+  function counting(this: KernelThis, x: Cells, first: number) {
+    let sum = 0
+    for (let i = first; i < 4; i++) {
+      sum += x[this.thread.x]
+    }
+    return sum
+  },
+  { x: 'array', first: 'float' },
+)
+
 const doubled = { reads: { x: 'f32' }, writes: { y: 'f32' }, parameters: {} } as const
 
 describeWebgpu('a kernel', () => {
@@ -254,6 +223,16 @@ describeWebgpu('a kernel', () => {
     expect(message).toMatch(/webgpu device: kernel doubled does not compile: WGSL line \d+: .*twoo/)
     expect(message).toMatch(/^ {2}> +\d+ {3}y\[0\] = x\[0\] \* twoo;$/m)
     expect(message).toContain('made from:\nfunction doubled(x) { return x[this.thread.x] * twoo }')
+    await openWebgpu()
+  })
+
+  test('that gpu.js translates to what WGSL does not take is told with its JavaScript', async () => {
+    const gpu = await openWebgpu()
+    const launched = onWebgpu(gpu, counting, [4, 1, 1], [Float32Array.of(1, 2, 3, 4), 1])
+    const { message } = await failure(launched)
+    expect(message).toMatch(/webgpu device: kernel counting does not compile: WGSL line \d+: /)
+    expect(message).toMatch(/^ {2}> +\d+ .*\+\+/m)
+    expect(message).toMatch(/made from:\nfunction counting\(x, first\) \{/)
     await openWebgpu()
   })
 
