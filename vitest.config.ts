@@ -19,7 +19,8 @@ export default defineConfig({
       { extends: true, test: { name: 'browser', include: ['test/browser/**/*.test.ts'] } },
       ...findDrivers().map(({ name, environment }) => ({
         extends: true as const,
-        test: { name, include: ['test/webgpu/**/*.test.ts'], env: { ...environment } },
+        // A software driver that has no shader cache yet compiles for minutes.
+        test: { name, include: ['test/webgpu/**/*.test.ts'], env: { ...environment }, testTimeout: 300_000 },
       })),
     ],
   },
