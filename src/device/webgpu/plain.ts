@@ -8,6 +8,7 @@
 import { declaredKernels, type Grid, type Kernel, type MapKernel } from '../../../kernels/kernel.ts'
 import type { Translation } from '../../../kernels/translation.ts'
 import { translations } from '../../../kernels/translations.ts'
+import { powers } from '../../../kernels/tuned/wgsl/powers.ts'
 import {
   type ElementType,
   type Encoder,
@@ -33,7 +34,7 @@ interface PlainProgram {
 type Translator = (kernel: Kernel) => Translation
 
 export class PlainKernels {
-  readonly #translations = new Map([...translations, ...tunedScalars])
+  readonly #translations = new Map([...translations, ...tunedScalars, ...powers])
   readonly #programs = new Map<Kernel, Map<string, PlainProgram>>()
   #translator: Translator | undefined
 
