@@ -75,6 +75,8 @@ export function compileProgram(
     outside.add(storage)
   }
 
+  const updated = new Set(launches.flatMap(({ outputs }) => outputs).filter((storage) => outside.has(storage)))
+
   const recorded: RecordedLaunch[] = launches.map(({ kernel, outputs, grid, parameters }) => ({
     kernel,
     outputs: outputs.map((s) => places.get(s)!),
@@ -100,9 +102,11 @@ export function compileProgram(
   const explanation = explainProgram(recording, places, arena, inputs, results)
 
   return {
+    // What a replay overwrites must not be shared, by a detached copy for instance: recording afresh copies it first.
     isCurrent: () =>
       device.lost === undefined &&
-      kept.every(([tensor, storage]) => !tensor.isDisposed && tensor.storage === storage) &&
+      kept.every(([tensor, storage]) => !tensor.isDisposed && tensor.storage === storage && !storage.isShared) &&
+      [...updated].every((storage) => !storage.isShared) &&
       [...outside].every((storage) => !storage.isFree && !storage.isSuperseded),
     run(given) {
       for (const step of recording.hostSteps) {

@@ -210,6 +210,25 @@ describe('capture', () => {
     for (const t of [w, kept, x]) t.dispose()
   })
 
+  test('a replay does not change what shares a parameter’s value', () => {
+    const w = tensor([2], { requiresGrad: true })
+    const optimizer = new SGD([w], { lr: 1 })
+    const step = captured((x: Tensor) => {
+      const loss = x.mul(w).sum()
+      loss.backward()
+      optimizer.step()
+      optimizer.zeroGrad()
+      return loss
+    })
+    const x = tensor([1])
+    for (let i = 0; i < 3; i++) step(x).dispose()
+    const kept = w.detach()
+    for (let i = 0; i < 2; i++) step(x).dispose()
+    expect([String(kept), String(w)]).toEqual(['[-1.]', '[-3.]'])
+    optimizer.dispose()
+    for (const t of [w, kept, x]) t.dispose()
+  })
+
   test('a tensor that is left behind is named', () => {
     const w = tensor([2], { requiresGrad: true })
     const x = tensor([3])

@@ -190,7 +190,7 @@ export const attentionParameters = {
   H: 'u32',
   KV: 'u32',
   D4: 'u32',
-  // 16 and 32. Loops with a bound that is known are unrolled whole by some drivers, which takes them a minute a program.
+  // 16 and 32. Loops with a bound that is known are unrolled whole by some drivers, which takes them many seconds a program.
   depth: 'u32',
   block: 'u32',
   causal: 'u32',
