@@ -126,8 +126,8 @@ describe('arena', () => {
 
   test('buffers keep their numbers, and their views follow, when the memory grows', () => {
     fc.assert(
-      fc.property(fc.array(fc.float(), { minLength: 1, maxLength: 50 }), (list) => {
-        const device = new CpuDevice()
+      fc.property(fc.array(fc.float(), { minLength: 1, maxLength: 50 }), fc.constantFrom(1, 2), (list, threads) => {
+        const device = new CpuDevice({ threads })
         const buffer = device.allocate('float32', list.length)
         device.write(buffer, list)
         const view = buffer.values
@@ -135,7 +135,8 @@ describe('arena', () => {
         const large = device.allocate('float32', 1_000_000)
         device.write(large, new Float32Array(large.length).fill(7))
         expect(device.arena.memory.buffer).not.toBe(before)
-        expect(view.length).toBe(0)
+        // Growing detaches the views of a memory that is not shared.
+        if (threads === 1) expect(view.length).toBe(0)
         expect(device.readNow(buffer)).toEqual(Float32Array.from(list))
         device.write(buffer, new Float32Array(list.length).fill(3))
         expect([...buffer.values]).toEqual(list.map(() => 3))

@@ -1,10 +1,11 @@
 /** Every tuned kernel of the cpu device against its plain twin. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Grid, Kernel } from '../../kernels/kernel.ts'
+import type { CellKernel, Grid, Kernel } from '../../kernels/kernel.ts'
 import { matmul } from '../../kernels/matmul.ts'
 import { Arena } from '../../src/device/cpu/arena.ts'
 import { CpuDevice } from '../../src/device/cpu/cpu.ts'
+import { directKernels } from '../../src/device/cpu/direct.ts'
 import { tunedKernels } from '../../src/device/cpu/tuned.ts'
 import { runPlain } from '../../src/device/plain.ts'
 import { cellCount, expectCells, type Launch, launchesOf } from './launches.ts'
@@ -33,7 +34,9 @@ function plain(kernel: Kernel, grid: Grid, parameters: Launch['parameters']): Fl
   return output
 }
 
-const tuned = [...tunedKernels(new Arena()).keys()].map((kernel) => [kernel.name, kernel] as const)
+const tuned = [...directKernels(new Arena()).keys(), ...tunedKernels({ relaxed: false }).keys()]
+  .filter((kernel): kernel is CellKernel => kernel.kind === 'cell')
+  .map((kernel) => [kernel.name, kernel] as const)
 
 describe('tuned kernels', () => {
   test('are there', () => {
@@ -44,7 +47,6 @@ describe('tuned kernels', () => {
 
   // Sums of at most 41 products of multiples of 1/8 up to 2 are exact in float32, in whatever order: the bound is 0.
   test.each(tuned)('%s gives the plain cells, bit for bit where sums are exact', (name, kernel) => {
-    if (kernel.kind !== 'cell') throw new Error(`${name} is a map kernel: draw its launches too`)
     const { draw } = launchesOf(kernel)
     fc.assert(
       fc.property(fc.gen(), (g) => {

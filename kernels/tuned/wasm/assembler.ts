@@ -18,12 +18,24 @@
  */
 import { SluiceError } from '../../../src/errors.ts'
 import { type Bytes, join, section, sized, unsigned, utf8, vector } from './encoding.ts'
-import { address, i32, type Local, type Operand, operand, tee, type Value, type ValueType } from './instructions.ts'
+import {
+  address,
+  f32x4,
+  i32,
+  type Local,
+  type Operand,
+  operand,
+  tee,
+  type Value,
+  type ValueType,
+} from './instructions.ts'
 
 const typeCodes = { i32: 0x7f, f32: 0x7d, v128: 0x7b } as const satisfies Record<ValueType, number>
 const storeCodes = { i32: [0x36], f32: [0x38], v128: [0xfd, 0x0b] } as const satisfies Record<ValueType, Bytes>
 
 const magicAndVersion = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]
+/** A 32-bit memory has no more pages; a shared one that names this limit takes any module. */
+export const mostPages = 65536
 const noResult = 0x40
 const end = 0x0b
 
@@ -36,12 +48,31 @@ export function integers<const N extends string>(...names: readonly N[]): Readon
   return Object.fromEntries(names.map((name) => [name, 'i32'])) as Record<N, 'i32'>
 }
 
-/** A function of the module, as its callers see it. */
-export interface Callee<P extends Parameters> {
+/** Parameters that are all numbers of the launch. */
+export function floats<const N extends string>(...names: readonly N[]): Readonly<Record<N, 'f32'>> {
+  return Object.fromEntries(names.map((name) => [name, 'f32'])) as Record<N, 'f32'>
+}
+
+/** A function of a module, as its callers see it. */
+export interface Callee<P extends Parameters = Parameters> {
   readonly module: WasmModule
   readonly name: string
   readonly index: number
   readonly parameters: P
+}
+
+/** What the machine's WebAssembly can do beyond plain SIMD. */
+export interface Features {
+  /** Relaxed SIMD: `madd` is one instruction that rounds once, where the machine has it. */
+  readonly relaxed: boolean
+}
+
+/** A function that a module calls but does not define. */
+interface Import {
+  /** The module that defines it; undefined for a function of JavaScript. */
+  readonly from: Callee | undefined
+  readonly name: string
+  readonly parameters: Parameters
 }
 
 /** The statements of one function, in the order in which they are stated. */
@@ -68,6 +99,17 @@ export class FunctionBuilder {
     this.#evaluate(operand('set', local.type, value))
     this.#own(local)
     this.#emit([0x21, ...unsigned(local.index)])
+  }
+
+  /** x y + z a lane: rounded once where the module has relaxed SIMD and the machine a fused multiply-add, else twice. */
+  madd(x: Operand<'v128'>, y: Operand<'v128'>, z: Operand<'v128'>): Value<'v128'> {
+    return this.#module.features.relaxed ? f32x4.relaxed_madd(x, y, z) : f32x4.add(f32x4.mul(x, y), z)
+  }
+
+  /** Evaluates an instruction that is made for its effect, and forgets its result. */
+  drop(value: Value<ValueType>): void {
+    this.#evaluate(value)
+    this.#emit([0x1a])
   }
 
   /** Moves a pointer or a counter: local += step. */
@@ -144,7 +186,46 @@ export class FunctionBuilder {
 
 /** Kernels that share one memory and may call each other. */
 export class WasmModule {
+  readonly features: Features
   readonly #functions: { name: string; parameters: Parameters; body: Bytes }[] = []
+  /** The module's own functions. */
+  readonly callees: Callee[] = []
+  readonly #imports: Import[] = []
+
+  constructor(features: Features = { relaxed: false }) {
+    this.features = features
+  }
+
+  /** Modules whose functions this one calls; they must be instantiated before it. */
+  get dependencies(): readonly WasmModule[] {
+    return [...new Set(this.#imports.flatMap(({ from }) => from?.module ?? []))]
+  }
+
+  /**
+   * A function of another module, for `f.call`. Imports come before the module's own functions, whose numbers follow.
+   */
+  import<const P extends Parameters>(callee: Callee<P>): Callee<P> {
+    if (callee.module === this) return callee
+    const index = this.#imports.findIndex(({ from }) => from === callee)
+    if (index >= 0) return { ...callee, module: this, index }
+    return this.#import({ from: callee, name: callee.name, parameters: callee.parameters }, callee.parameters)
+  }
+
+  /** A function of JavaScript, given under this name at instantiation. */
+  importHost<const P extends Parameters>(name: string, parameters: P): Callee<P> {
+    return this.#import({ from: undefined, name, parameters }, parameters)
+  }
+
+  #import<P extends Parameters>(given: Import, parameters: P): Callee<P> {
+    if (this.#functions.length > 0) {
+      throw new SluiceError(
+        'wasm',
+        `import ${given.name} before the module's first function, whose number it would change`,
+      )
+    }
+    const index = this.#imports.push(given) - 1
+    return { module: this, name: given.name, index, parameters }
+  }
 
   /** Adds a function and gives back what `f.call` takes. It has no result: kernels leave theirs in memory. */
   function<const P extends Parameters>(
@@ -160,31 +241,56 @@ export class WasmModule {
     const locals = Object.fromEntries(names.map(([key, type]) => [key, f.local(type)]))
     state(f, locals as Locals<P>)
     this.#functions.push({ name, parameters, body: f.body(names.length) })
-    return { module: this, name, index: this.#functions.length - 1, parameters }
+    const index = this.#imports.length + this.#functions.length - 1
+    const callee = { module: this, name, index, parameters }
+    this.callees.push(callee)
+    return callee
   }
 
-  /** The module in WebAssembly's binary format. */
-  bytes(): Uint8Array<ArrayBuffer> {
-    const types = this.#functions.map(({ parameters }) => {
+  /**
+   * The module in WebAssembly's binary format.
+   *
+   * @param maximumPages the memory's limit where it is shared; undefined where it is not
+   */
+  bytes(maximumPages?: number): Uint8Array<ArrayBuffer> {
+    const signatures = [...this.#imports, ...this.#functions]
+    const types = signatures.map(({ parameters }) => {
       const codes = Object.values(parameters).map((type) => [typeCodes[type]])
       return join([0x60], vector(codes), vector([]))
     })
-    const memory = join(utf8('env'), utf8('memory'), [0x02, 0x00, 0])
-    const exported = this.#functions.map(({ name }, index) => join(utf8(name), [0x00], unsigned(index)))
+    const limits = maximumPages === undefined ? [0x00, 0] : [0x03, 0, ...unsigned(maximumPages)]
+    const memory = join(utf8('env'), utf8('memory'), [0x02], limits)
+    const imported = this.#imports.map(({ from }, type) =>
+      join(utf8(from ? 'module' : 'host'), utf8(importName(type)), [0x00], unsigned(type)),
+    )
+    const first = this.#imports.length
+    const exported = this.#functions.map(({ name }, i) => join(utf8(name), [0x00], unsigned(first + i)))
     const code = join(
       magicAndVersion,
       section(1, vector(types)),
-      section(2, vector([memory])),
-      section(3, vector(types.map((_, index) => unsigned(index)))),
+      section(2, vector([memory, ...imported])),
+      section(3, vector(this.#functions.map((_, i) => unsigned(first + i)))),
       section(7, vector(exported)),
       section(10, vector(this.#functions.map(({ body }) => sized(body)))),
     )
     return new Uint8Array(code)
   }
 
+  /** The imported functions in order: each with the name under which the instance expects it. */
+  get imports(): readonly { readonly key: string; readonly from: Callee | undefined; readonly name: string }[] {
+    return this.#imports.map(({ from, name }, i) => ({ key: importName(i), from, name }))
+  }
+
   /** Compiles the module over `memory`; the result gives a kernel's exported function, arguments in the parameters' order. */
-  instantiate(memory: WebAssembly.Memory): (kernel: Callee<Parameters>) => (...values: number[]) => void {
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(this.bytes()), { env: { memory } })
+  instantiate(memory: WebAssembly.Memory): (kernel: Callee) => (...values: number[]) => void {
+    const foreign = this.#imports[0]
+    if (foreign)
+      throw new SluiceError('wasm', `the module calls ${foreign.name}, which is not its own; load it with a library`)
+    const isShared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer
+    const compiled = new WebAssembly.Module(this.bytes(isShared ? mostPages : undefined))
+    const { exports } = new WebAssembly.Instance(compiled, { env: { memory } })
     return ({ name }) => exports[name] as (...values: number[]) => void
   }
 }
+
+const importName = (index: number): string => `f${index}`

@@ -9,6 +9,7 @@ import { SluiceError } from '../../../src/errors.ts'
 import { type Bytes, float32, join, signed, unsigned } from './encoding.ts'
 
 const simd = 0xfd
+const threads = 0xfe
 
 export type ValueType = 'i32' | 'f32' | 'v128'
 
@@ -77,6 +78,9 @@ function family<const P extends readonly ValueType[], R extends ValueType, const
 /** Loads and stores say how an address is aligned; ours promise no more than whole float32s. Bytes, as a power of two. */
 const wordAlignment = 2
 
+/** A time-out of -1 nanoseconds, `i64.const -1`. Its type is no `ValueType`: nothing else here has 64 bits. */
+const forever: Value<'i32'> = { type: 'i32', code: [0x42, 0x7f] }
+
 /** Alignment and constant byte offset: what follows the opcode of a load or a store. */
 export function address(offset: number): Bytes {
   return [wordAlignment, ...unsigned(offset)]
@@ -101,6 +105,34 @@ export const i32 = {
   ...family('i32', ['i32', 'i32'], 'i32', { and: 0x71, or: 0x72, xor: 0x73, shl: 0x74, shr_s: 0x75, shr_u: 0x76 }),
   ...family('i32', ['i32', 'i32'], 'i32', { eq: 0x46, ne: 0x47, lt_s: 0x48, gt_s: 0x4a, le_s: 0x4c, ge_s: 0x4e }),
   ...family('i32', ['i32', 'i32'], 'i32', { lt_u: 0x49, gt_u: 0x4b, le_u: 0x4d, ge_u: 0x4f }),
+  ...family('i32', ['f32'], 'i32', { trunc_f32_s: 0xa8, reinterpret_f32: 0xbc }),
+}
+
+/** Atomic access to a word of a shared memory, aligned to 4 bytes. */
+export const atomic = {
+  load: (pointer: Operand<'i32'>, offset = 0): Value<'i32'> =>
+    apply('i32', [operand('atomic.load', 'i32', pointer)], [threads, 0x10, ...address(offset)]),
+  /** Adds; gives the value from before. */
+  add: (pointer: Operand<'i32'>, value: Operand<'i32'>, offset = 0): Value<'i32'> =>
+    apply(
+      'i32',
+      [operand('atomic.add', 'i32', pointer), operand('atomic.add', 'i32', value)],
+      [threads, 0x1e, ...address(offset)],
+    ),
+  /** Sleeps while the word holds `expected`, until it is notified. */
+  wait: (pointer: Operand<'i32'>, expected: Operand<'i32'>, offset = 0): Value<'i32'> =>
+    apply(
+      'i32',
+      [operand('atomic.wait', 'i32', pointer), operand('atomic.wait', 'i32', expected), forever],
+      [threads, 0x01, ...address(offset)],
+    ),
+  /** Wakes at most `count` sleepers; gives how many. */
+  notify: (pointer: Operand<'i32'>, count: Operand<'i32'>, offset = 0): Value<'i32'> =>
+    apply(
+      'i32',
+      [operand('atomic.notify', 'i32', pointer), operand('atomic.notify', 'i32', count)],
+      [threads, 0x00, ...address(offset)],
+    ),
 }
 
 /** One float32. */
@@ -110,7 +142,7 @@ export const f32 = {
   ...family('f32', ['f32'], 'f32', { abs: 0x8b, neg: 0x8c, floor: 0x8e, nearest: 0x90, sqrt: 0x91 }),
   ...family('f32', ['f32', 'f32'], 'f32', { add: 0x92, sub: 0x93, mul: 0x94, div: 0x95, min: 0x96, max: 0x97 }),
   ...family('f32', ['f32', 'f32'], 'i32', { eq: 0x5b, ne: 0x5c, lt: 0x5d, gt: 0x5e, le: 0x5f, ge: 0x60 }),
-  ...family('f32', ['i32'], 'f32', { convert_i32_s: 0xb2 }),
+  ...family('f32', ['i32'], 'f32', { convert_i32_s: 0xb2, reinterpret_i32: 0xbe }),
 }
 
 /** 128 bits, whatever they hold. `bitselect(a, b, mask)` takes a's bits where the mask has ones. */
@@ -133,6 +165,8 @@ export const f32x4 = {
   ...family('f32x4', ['v128', 'v128'], 'v128', { min: 0xe8, max: 0xe9, pmin: 0xea, pmax: 0xeb }),
   ...family('f32x4', ['v128', 'v128'], 'v128', { eq: 0x41, ne: 0x42, lt: 0x43, gt: 0x44, le: 0x45, ge: 0x46 }),
   ...family('f32x4', ['v128'], 'v128', { convert_i32x4_s: 0xfa }),
+  /** x y + z, rounded once or twice as the machine likes: relaxed SIMD. */
+  ...family('f32x4', ['v128', 'v128', 'v128'], 'v128', { relaxed_madd: 0x105 }),
 }
 
 /** Four 32-bit integer lanes. */

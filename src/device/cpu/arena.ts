@@ -4,19 +4,28 @@
  * A released block goes to its class's free list and is taken from there first, so a training step that repeats its
  * shapes stops growing after the first.
  */
+import { mostPages } from '../../../kernels/tuned/wasm/assembler.ts'
 import { DeviceFault } from '../../errors.ts'
 import { sizeClass } from '../size-class.ts'
 
 const PAGE = 65536
 /** WebAssembly's 32-bit memory ends here. */
-const MAXIMUM_BYTES = 65536 * PAGE
+const MAXIMUM_BYTES = mostPages * PAGE
 const ALIGNMENT = 16
 
 export class Arena {
-  readonly memory = new WebAssembly.Memory({ initial: 16 })
+  readonly memory: WebAssembly.Memory
+  /** The memory's limit, which one that threads share must name; undefined where it is not shared. */
+  readonly maximumPages: number | undefined
   readonly #free = new Map<number, number[]>()
   /** First byte never handed out; the first cells stay unused, so that no block starts at 0. */
   #top = ALIGNMENT
+
+  /** @param isShared whether worker threads use the memory too */
+  constructor(isShared = false) {
+    this.maximumPages = isShared ? mostPages : undefined
+    this.memory = new WebAssembly.Memory(isShared ? { initial: 16, maximum: mostPages, shared: true } : { initial: 16 })
+  }
 
   /** Byte offset of a block of at least `bytes`, 16-aligned, contents unspecified. */
   take(bytes: number): number {

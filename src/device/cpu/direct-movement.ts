@@ -1,7 +1,7 @@
 /** Moving and summing whole rows at a time, where the plain kernels work out the address of every cell. */
 import type { TypedArray } from '../device.ts'
 import type { CpuBuffer } from './cpu.ts'
-import type { TunedKernel } from './tuned.ts'
+import type { DirectKernel } from './direct.ts'
 
 /** Copies `length` cells that lie `stride` apart; a short row by itself, since making a view of it costs more. */
 function copyRow(out: TypedArray, at: number, x: TypedArray, from: number, length: number, stride: number): void {
@@ -14,7 +14,7 @@ function copyRow(out: TypedArray, at: number, x: TypedArray, from: number, lengt
   }
 }
 
-export const tunedStridedCopy: TunedKernel = (output, [X, Y, Z], parameters) => {
+export const tunedStridedCopy: DirectKernel = (output, [X, Y, Z], parameters) => {
   const x = (parameters[0] as CpuBuffer).values
   const [offset, n1, n2, n3, s0, s1, s2, s3, sy, sx] = parameters.slice(1) as number[]
   const out = output.values
@@ -36,7 +36,7 @@ export const tunedStridedCopy: TunedKernel = (output, [X, Y, Z], parameters) => 
   }
 }
 
-export const tunedPadAxis: TunedKernel = (output, [, total, outer], parameters) => {
+export const tunedPadAxis: DirectKernel = (output, [, total, outer], parameters) => {
   const x = (parameters[0] as CpuBuffer).values
   const [n, before, inner, value] = parameters.slice(1) as number[]
   const out = output.values
@@ -47,7 +47,7 @@ export const tunedPadAxis: TunedKernel = (output, [, total, outer], parameters) 
   }
 }
 
-export const tunedConcatPair: TunedKernel = (output, [, total, outer], parameters) => {
+export const tunedConcatPair: DirectKernel = (output, [, total, outer], parameters) => {
   const [a, b] = (parameters as CpuBuffer[]).slice(0, 2).map((buffer) => buffer.values)
   const [na, nb, inner] = parameters.slice(2) as number[]
   const out = output.values
@@ -59,7 +59,7 @@ export const tunedConcatPair: TunedKernel = (output, [, total, outer], parameter
 }
 
 /** Down the columns, row by row, so that memory is read in order; sums are kept in float64, as the plain kernel's are. */
-export const tunedSumAxis: TunedKernel = (output, [, , outer], parameters) => {
+export const tunedSumAxis: DirectKernel = (output, [, , outer], parameters) => {
   const x = (parameters[0] as CpuBuffer).values
   const [n, inner] = parameters.slice(1) as number[]
   const out = output.values
