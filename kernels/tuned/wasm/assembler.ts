@@ -65,6 +65,8 @@ export interface Callee<P extends Parameters = Parameters> {
 export interface Features {
   /** Relaxed SIMD: `madd` is one instruction that rounds once, where the machine has it. */
   readonly relaxed: boolean
+  /** The engine makes 256-bit operations of pairs of 128-bit ones, in modules that are compiled for it: see `WasmModule.wide`. */
+  readonly wide?: boolean
 }
 
 /** A function that a module calls but does not define. */
@@ -187,6 +189,8 @@ export class FunctionBuilder {
 /** Kernels that share one memory and may call each other. */
 export class WasmModule {
   readonly features: Features
+  /** Whether the module must be compiled while the engine pairs vectors: its kernels are shaped for that alone. */
+  readonly wide: boolean
   readonly #functions: { name: string; parameters: Parameters; body: Bytes }[] = []
   /** The module's own functions. */
   readonly callees: Callee[] = []
@@ -194,6 +198,7 @@ export class WasmModule {
 
   constructor(features: Features = { relaxed: false }) {
     this.features = features
+    this.wide = features.wide ?? false
   }
 
   /** Modules whose functions this one calls; they must be instantiated before it. */
