@@ -10,6 +10,7 @@
 import { embedding, embeddingGradient, gather, oneHot, scatterAdd, topKIndex } from '../../indexing.ts'
 import type { Kernel } from '../../kernel.ts'
 import { type Callee, type Features, type FunctionBuilder, integers, WasmModule } from './assembler.ts'
+import { readingFloats } from './from-integers.ts'
 import { f32, f32x4, i32, type Local, select, type Value, v128 } from './instructions.ts'
 import { copyRun, eachOfRun, fillRun } from './runs.ts'
 import { type Launcher, lazily, type Place, task, withRange } from './task.ts'
@@ -308,11 +309,17 @@ export function indexingKernels(features: Features): [Kernel, Launcher][] {
     return [task(largest(), given, { items: Z * inner, cost: cellCost * Z * inner * n })]
   }
   return [
-    [embedding, launchEmbedding],
-    [embeddingGradient, launchEmbeddingGradient],
     [gather, launchGather],
-    [scatterAdd, launchScatterAdd],
     [oneHot, launchOneHot],
-    [topKIndex, launchTopK],
+    ...readingFloats(
+      features,
+      [
+        [embedding, launchEmbedding],
+        [embeddingGradient, launchEmbeddingGradient],
+        [scatterAdd, launchScatterAdd],
+        [topKIndex, launchTopK],
+      ],
+      ['indices'],
+    ),
   ]
 }

@@ -4,20 +4,14 @@
  */
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
 import { matmul } from '../../../kernels/matmul.ts'
-import { cumsumAxis, sumAxis } from '../../../kernels/reduce.ts'
 import { createMatmul } from '../../../kernels/tuned/wasm/matmul.ts'
 import type { Arena } from './arena.ts'
 import type { CpuBuffer } from './cpu.ts'
-import { tunedSumAxis } from './direct-sum.ts'
 
 export type DirectKernel = (output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]) => void
 
 export function directKernels(arena: Arena): Map<Kernel, DirectKernel> {
-  return new Map<Kernel, DirectKernel>([
-    [matmul, tunedMatmul(arena)],
-    [sumAxis, tunedSumAxis],
-    [cumsumAxis, tunedCumsumAxis],
-  ])
+  return new Map<Kernel, DirectKernel>([[matmul, tunedMatmul(arena)]])
 }
 
 /** SIMD WebAssembly, one product a batch entry; the plain kernel's strides pass straight through. */
@@ -48,24 +42,6 @@ function tunedMatmul(arena: Arena): DirectKernel {
         { offset: output.offset + 4 * z * m * n, rowStride: n },
         false,
       )
-    }
-  }
-}
-
-/** One pass along the axis, with a float64 sum a column; the plain kernel starts again for every cell. */
-const tunedCumsumAxis: DirectKernel = (output, [inner, n, outer], parameters) => {
-  const x = (parameters[0] as CpuBuffer).values
-  const reverse = parameters[3] === 1
-  const out = output.values
-  const sums = new Float64Array(inner)
-  for (let z = 0; z < outer; z++) {
-    sums.fill(0)
-    for (let step = 0; step < n; step++) {
-      const row = (z * n + (reverse ? n - 1 - step : step)) * inner
-      for (let i = 0; i < inner; i++) {
-        sums[i] += x[row + i]
-        out[row + i] = sums[i]
-      }
     }
   }
 }
