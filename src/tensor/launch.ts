@@ -3,7 +3,7 @@ import type { CellKernel, FusedKernel, Grid, MapKernel } from '../../kernels/ker
 import type { Device, DType, LaunchArgument } from '../device/device.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { currentValue, type HostNumber, recorder } from './recording.ts'
-import { broadcastStrides, collapse, sameShape, type Shape, sizeOf } from './shape.ts'
+import { broadcastStrides, collapse, type Shape, sameShape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 import { isTensor, Tensor } from './tensor.ts'
 
@@ -105,7 +105,9 @@ function output(
   const length = sizeOf(shape)
   const storage = new Storage(device, device.allocate(options.dtype ?? device.floatType, length))
   if (length > 0) {
-    device.launch(kernel, storage.buffer, grid, parameters.map(argument))
+    const given = new Array<LaunchArgument>(parameters.length)
+    for (let i = 0; i < given.length; i++) given[i] = argument(parameters[i])
+    device.launch(kernel, storage.buffer, grid, given)
     recorder()?.launch(device, kernel, [storage], grid, parameters)
   }
   return new Tensor(storage, shape)
