@@ -108,6 +108,9 @@ export const i32 = {
   ...family('i32', ['f32'], 'i32', { trunc_f32_s: 0xa8, reinterpret_f32: 0xbc }),
 }
 
+/** Pages of 64 KiB that the memory has: at most 65536. No compiler knows the number ahead. */
+export const memorySize = (): Value<'i32'> => apply('i32', [], [0x3f, 0x00])
+
 /** Atomic access to a word of a shared memory, aligned to 4 bytes. */
 export const atomic = {
   load: (pointer: Operand<'i32'>, offset = 0): Value<'i32'> =>
@@ -192,6 +195,8 @@ export const i32x4 = {
   ...family('i32x4', ['v128', 'v128'], 'v128', { add: 0xae, sub: 0xb1, mul: 0xb5 }),
   ...family('i32x4', ['v128', 'v128'], 'v128', { eq: 0x37, gt_s: 0x3b }),
   ...family('i32x4', ['v128'], 'v128', { trunc_sat_f32x4_s: 0xf8 }),
+  /** `bitselect` where a mask is all ones or all zeros a lane: relaxed SIMD, one instruction. */
+  ...family('i32x4', ['v128', 'v128', 'v128'], 'v128', { relaxed_laneselect: 0x10b }),
   /** The sign bits of the lanes: bit i of the result is lane i's. */
   ...family('i32x4', ['v128'], 'i32', { bitmask: 0xa4 }),
 }
