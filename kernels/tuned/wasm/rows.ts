@@ -149,5 +149,26 @@ export function goDown(
   })
 }
 
+/**
+ * The body for each row of n floats, from one to before another.
+ *
+ * @param pointers `rows` at the arrays [rows, n], `numbers` at those with one number a row: all at row 0, and moved
+ */
+export function eachRow(
+  f: FunctionBuilder,
+  { n, from, to }: { readonly n: Local<'i32'>; readonly from: Local<'i32'>; readonly to: Local<'i32'> },
+  pointers: { readonly rows: readonly Pointer[]; readonly numbers?: readonly Pointer[] },
+  body: (row: Row) => void,
+): void {
+  const row = new Row(f)
+  row.resize(n)
+  const stride = rowBytes(f, n)
+  const moving = [
+    ...pointers.rows.map((pointer) => [pointer, stride] as const),
+    ...(pointers.numbers ?? []).map((pointer) => [pointer, 4] as const),
+  ]
+  eachItem(f, from, to, moving, () => body(row))
+}
+
 /** The bytes of a row of n floats. */
 export const rowBytes = (f: FunctionBuilder, n: Operand<'i32'>): Local<'i32'> => f.local('i32', i32.shl(n, 2))
