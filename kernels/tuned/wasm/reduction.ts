@@ -9,7 +9,7 @@ import { type Callee, type Features, type FunctionBuilder, floats, integers, Was
 import { bytes, chunksOf, clamped, eachChunk } from './columns.ts'
 import { type FoldName, fold } from './folds.ts'
 import { f32x4, i32, type Local, type Value, v128 } from './instructions.ts'
-import { eachItem, goDown, Row, rowBytes } from './rows.ts'
+import { eachItem, goDown, Row, rowBytes, setVisible } from './rows.ts'
 import { type Place, type Task, type TaskArgument, task, type Workspace, withRange } from './task.ts'
 
 export interface Reduction {
@@ -78,8 +78,7 @@ function defineRows(module: WasmModule, definition: Reduction): Callee {
     eachItem(f, p.from, p.to, [[p.out, 4]], () => {
       f.set(z, i32.div_u(item, p.segments))
       f.set(first, i32.mul(i32.rem_u(item, p.segments), p.length))
-      f.set(end, p.n)
-      f.if(p.T, () => f.set(end, i32.sub(i32.add(i32.add(i32.rem_u(z, p.T), 1), p.n), p.T)))
+      setVisible(f, end, z, p.T, p.n)
       row.resize(clamped(i32.sub(end, first), p.length))
       for (const [i, base] of cells.entries()) f.set(at[i], i32.add(base, bytes(i32.add(i32.mul(z, p.n), first))))
       if (each) f.set(each, definition.each!(f, v128.load32_splat(i32.add(p.each, bytes(z)))))

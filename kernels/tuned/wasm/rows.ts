@@ -170,5 +170,11 @@ export function eachRow(
   eachItem(f, from, to, moving, () => body(row))
 }
 
+/** How many leading keys a row sees: all n with T = 0, else one more than the row before, and the last of T rows all. */
+export function setVisible(f: FunctionBuilder, limit: Pointer, index: Pointer, T: Pointer, n: Pointer): void {
+  f.set(limit, n)
+  f.if(T, () => f.set(limit, i32.sub(i32.add(i32.add(i32.rem_u(index, T), 1), n), T)))
+}
+
 /** The bytes of a row of n floats. */
 export const rowBytes = (f: FunctionBuilder, n: Operand<'i32'>): Local<'i32'> => f.local('i32', i32.shl(n, 2))
