@@ -45,13 +45,14 @@ describe('tuned kernels', () => {
     )
   })
 
-  // Sums of at most 41 products of multiples of 1/8 up to 2 are exact in float32, in whatever order: the bound is 0.
+  // Sums of at most 41 products of multiples of 1/8 up to 2 are exact in float32, in whatever order: the bound is 0 but for
+  // kernels with an exponential, a logarithm or a quotient.
   test.each(tuned)('%s gives the plain cells, bit for bit where sums are exact', (name, kernel) => {
-    const { draw } = launchesOf(kernel)
+    const { draw, bound } = launchesOf(kernel)
     fc.assert(
       fc.property(fc.gen(), (g) => {
         const { grid, parameters } = draw(g)
-        expectCells(onCpu(kernel, grid, parameters), plain(kernel, grid, parameters), 0, name)
+        expectCells(onCpu(kernel, grid, parameters), plain(kernel, grid, parameters), bound, name)
       }),
       { numRuns: 200 },
     )

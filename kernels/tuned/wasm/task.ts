@@ -11,6 +11,7 @@
  *
  * All others are given by the launch. Buffers are byte offsets.
  */
+import type { DType } from '../../../src/device/device.ts'
 import type { Grid } from '../../kernel.ts'
 import type { Callee, Parameters } from './assembler.ts'
 
@@ -20,6 +21,7 @@ export interface Place {
   readonly offset: number
   /** Number of elements. */
   readonly length: number
+  readonly dtype: DType
 }
 
 /** A float that the host writes to this byte offset before a program runs, anew each time. */

@@ -1,4 +1,4 @@
-/** Moving and summing whole rows at a time, where the plain kernels work out the address of every cell. */
+/** Moving whole rows at a time, where the plain kernels work out the address of every cell. */
 import type { TypedArray } from '../device.ts'
 import type { CpuBuffer } from './cpu.ts'
 import type { DirectKernel } from './direct.ts'
@@ -55,30 +55,5 @@ export const tunedConcatPair: DirectKernel = (output, [, total, outer], paramete
     const at = z * total * inner
     copyRow(out, at, a, z * na * inner, na * inner, 1)
     copyRow(out, at + na * inner, b, z * nb * inner, nb * inner, 1)
-  }
-}
-
-/** Down the columns, row by row, so that memory is read in order; sums are kept in float64, as the plain kernel's are. */
-export const tunedSumAxis: DirectKernel = (output, [, , outer], parameters) => {
-  const x = (parameters[0] as CpuBuffer).values
-  const [n, inner] = parameters.slice(1) as number[]
-  const out = output.values
-  if (inner === 1) {
-    for (let z = 0; z < outer; z++) {
-      let sum = 0
-      const end = (z + 1) * n
-      for (let i = z * n; i < end; i++) sum += x[i]
-      out[z] = sum
-    }
-    return
-  }
-  const sums = new Float64Array(inner)
-  for (let z = 0; z < outer; z++) {
-    sums.fill(0)
-    let at = z * n * inner
-    for (let i = 0; i < n; i++) {
-      for (let c = 0; c < inner; c++) sums[c] += x[at++]
-    }
-    out.set(sums, z * inner)
   }
 }

@@ -7,11 +7,10 @@ import type { Grid, Kernel } from '../../../kernels/kernel.ts'
 import { solveUnitLowerRow } from '../../../kernels/linear.ts'
 import { matmul } from '../../../kernels/matmul.ts'
 import { concatPair, padAxis, stridedCopy } from '../../../kernels/movement.ts'
-import { cumsumAxis, sumAxis } from '../../../kernels/reduce.ts'
 import { createMatmul } from '../../../kernels/tuned/wasm/matmul.ts'
 import type { Arena } from './arena.ts'
 import type { CpuBuffer } from './cpu.ts'
-import { tunedConcatPair, tunedPadAxis, tunedStridedCopy, tunedSumAxis } from './direct-movement.ts'
+import { tunedConcatPair, tunedPadAxis, tunedStridedCopy } from './direct-movement.ts'
 
 export type DirectKernel = (output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]) => void
 
@@ -21,8 +20,6 @@ export function directKernels(arena: Arena): Map<Kernel, DirectKernel> {
     [stridedCopy, tunedStridedCopy],
     [padAxis, tunedPadAxis],
     [concatPair, tunedConcatPair],
-    [sumAxis, tunedSumAxis],
-    [cumsumAxis, tunedCumsumAxis],
     [scatterAdd, tunedScatterAdd],
     [embeddingGradient, tunedEmbeddingGradient],
     [solveUnitLowerRow, tunedSolveUnitLowerRow],
@@ -87,24 +84,6 @@ const tunedEmbeddingGradient: DirectKernel = (output, [C], parameters) => {
     const row = indices[j] * C
     const from = j * C
     for (let i = 0; i < C; i++) out[row + i] += dy[from + i]
-  }
-}
-
-/** One pass along the axis, with a float64 sum a column; the plain kernel starts again for every cell. */
-const tunedCumsumAxis: DirectKernel = (output, [inner, n, outer], parameters) => {
-  const x = (parameters[0] as CpuBuffer).values
-  const reverse = parameters[3] === 1
-  const out = output.values
-  const sums = new Float64Array(inner)
-  for (let z = 0; z < outer; z++) {
-    sums.fill(0)
-    for (let step = 0; step < n; step++) {
-      const row = (z * n + (reverse ? n - 1 - step : step)) * inner
-      for (let i = 0; i < inner; i++) {
-        sums[i] += x[row + i]
-        out[row + i] = sums[i]
-      }
-    }
   }
 }
 
