@@ -5,6 +5,7 @@ import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { clipKernels } from '../../../kernels/tuned/wasm/clip.ts'
 import { crossEntropyKernels } from '../../../kernels/tuned/wasm/cross-entropy.ts'
 import { cumsumKernels } from '../../../kernels/tuned/wasm/cumsum.ts'
+import { deltaKernels } from '../../../kernels/tuned/wasm/delta.ts'
 import { readingFloats } from '../../../kernels/tuned/wasm/from-integers.ts'
 import { indexingKernels } from '../../../kernels/tuned/wasm/indexing.ts'
 import { logSumKernels } from '../../../kernels/tuned/wasm/log-sum.ts'
@@ -23,7 +24,8 @@ type Tuned = [Kernel | FusedKernel, Launcher]
 
 /** Gives the launcher of a kernel, if it is tuned. */
 export function tunedKernels(features: Features): Map<Kernel | FusedKernel, Launcher> {
-  const make = (families: readonly ((features: Features) => Tuned[])[]) => families.flatMap((family) => family(features))
+  const make = (families: readonly ((features: Features) => Tuned[])[]) =>
+    families.flatMap((family) => family(features))
   const overFloats = make([
     reduceKernels,
     argmaxKernels,
@@ -36,7 +38,7 @@ export function tunedKernels(features: Features): Map<Kernel | FusedKernel, Laun
     ropeKernels,
   ])
   return new Map([
-    ...make([movementKernels, indexingKernels, clipKernels, optimizerKernels, solveKernels]),
+    ...make([movementKernels, indexingKernels, clipKernels, optimizerKernels, solveKernels, deltaKernels]),
     ...readingFloats(features, overFloats),
     ...readingFloats(features, crossEntropyKernels(features), ['targets']),
   ])
