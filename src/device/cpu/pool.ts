@@ -151,7 +151,6 @@ export class Pool {
     const words = this.#words
     if (given.length > mostArguments) throw new SluiceError('cpu', `a kernel takes ${given.length} arguments`)
     if (this.#sent < this.#library.messages.length) this.#sendModules()
-    words[control.receives] = 0
     words[control.callee] = loaded.id
     words[control.threads] = threads
     words[control.items] = items
@@ -204,7 +203,8 @@ export class Pool {
     const { messages, dropped } = this.#library
     const forget = dropped.slice(this.#dropped)
     const modules = messages.slice(this.#sent).filter((message) => !dropped.includes(message))
-    this.#words[control.receives] = 1
+    // It stays there: a worker that wakes late finds the next job already announced.
+    this.#words[control.receives] = this.#job + 1
     this.#announce()
     for (const worker of this.#workers)
       worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, words: control })

@@ -15,7 +15,7 @@ export const control = {
   done: 1,
   /** How many workers have started. */
   ready: 2,
-  /** 1 if there are modules to be received before any other job. */
+  /** Number of the last job that said to receive modules: who has not yet, does so before any other job. */
   receives: 3,
   /** Number of the function to call. */
   callee: 4,
@@ -60,6 +60,8 @@ export function workerMain(port: Port): void {
   let memory: WebAssembly.Memory
   let offset = 0
   let thread = 0
+  /** Number of the job whose modules were received last. */
+  let received = 0
 
   const instantiate = ({ module, imports, hostImports, first, names, types: all }: ModuleMessage) => {
     const given: Record<string, (...values: number[]) => void> = {}
@@ -81,7 +83,7 @@ export function workerMain(port: Port): void {
         if (seen > looks) Atomics.wait(words, at.job, job)
       }
       job = Atomics.load(words, at.job)
-      if (words[at.receives] === 1) return
+      if (words[at.receives] !== received) return
       const threads = words[at.threads]
       if (thread < threads) {
         const callee = words[at.callee]
@@ -117,6 +119,7 @@ export function workerMain(port: Port): void {
     }
     for (const [first, end] of dropped) for (let id = first; id < end; id++) delete functions[id]
     for (const module of modules) instantiate(module)
+    received = new Int32Array(memory.buffer, offset, words.given)[words.receives]
     if (start) Atomics.add(new Int32Array(memory.buffer, offset, words.given), words.ready, 1)
     work(job, words)
   }
