@@ -193,7 +193,14 @@ describe('the GPU bench', () => {
   })
 
   it('takes the time between two tables of a profile', () => {
-    const row = (kernel: string, calls: number, milliseconds: number) => ({ kernel, calls, milliseconds, share: 0 })
+    const row = (kernel: string, calls: number, milliseconds: number) => ({
+      kernel,
+      calls,
+      milliseconds,
+      share: 0,
+      gigaflops: 0,
+      gigabytes: 0,
+    })
     const seen = difference(
       [row('add', 1, 2), row('old', 1, 5)],
       [row('add', 3, 5), row('old', 1, 5), row('new', 1, 1)],

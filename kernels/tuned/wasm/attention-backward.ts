@@ -8,8 +8,7 @@
  * keys are one item's, its dQ are the gradients; else each chunk of keys leaves its part, and a second task adds them.
  */
 import { type Features, integers, WasmModule } from './assembler.ts'
-import { exp, expConstants } from './attention-exp.ts'
-import { activateWithSlope, type Gating, gateConstants } from './attention-gate.ts'
+import { type Gating, gateFunctions } from './attention-gate.ts'
 import {
   defineProducts,
   eachOf,
@@ -30,6 +29,7 @@ import {
   zeroRest,
 } from './attention-parts.ts'
 import { f32, f32x4, i32, select, v128 } from './instructions.ts'
+import { exponential } from './math.ts'
 import { productFunctions } from './product.ts'
 import { withRange, withScratch } from './task.ts'
 import { eachVector } from './vectors.ts'
@@ -41,13 +41,13 @@ function defineEnter(module: WasmModule, gating: Gating | undefined) {
     ...integers('gate', 'gateStep', 'dgate', 'dgateStep'),
   }
   return module.function('enter', parameters, (f, p) => {
-    const constants = gating && gateConstants(f)
+    const activation = gating && gateFunctions(f, gating)
     const sum = f.local('v128')
     const gateSum = f.local('v128')
     f.times(p.rows, () => {
       f.set(sum, f32x4.splat(0))
       const vectors = i32.shr_u(p.columns, 2)
-      if (!gating || !constants) {
+      if (!gating || !activation) {
         eachOf(f, vectors, [p.dout, p.y, p.dy], (dout, y, dy) => {
           const gradient = f.local('v128', v128.load(dout))
           f.store(dy, gradient)
@@ -55,18 +55,14 @@ function defineEnter(module: WasmModule, gating: Gating | undefined) {
         })
       } else {
         const { additive, headwise } = gating
-        const activated = (at: typeof p.gate, load: typeof v128.load) => {
-          const { value, slope } = activateWithSlope(f, gating, f.local('v128', load(at)), constants)
-          return { value: f.local('v128', value), slope: f.local('v128', slope) }
-        }
-        const ofRow = headwise && activated(p.gate, v128.load32_splat)
+        const ofRow = headwise && activation.valueAndSlope(v128.load32_splat(p.gate))
         f.set(gateSum, f32x4.splat(0))
         eachOf(
           f,
           vectors,
           [p.dout, p.y, p.dy, ...(headwise ? [] : [p.gate, p.dgate])],
           (...[dout, y, dy, gate, dgate]) => {
-            const { value, slope } = ofRow || activated(gate, v128.load)
+            const { value, slope } = ofRow || activation.valueAndSlope(v128.load(gate))
             const gradient = f.local('v128', v128.load(dout))
             const result = f.local('v128', v128.load(y))
             const ofValue = f.local('v128', additive ? gradient : f32x4.mul(gradient, result))
@@ -109,7 +105,7 @@ function defineWeights(module: WasmModule) {
   return module.function('weights', parameters, (f, p) => {
     const { rows, keys, seen, grows, scores, gradients, scoreStep, logSum, logSumStep, delta } = p
     const lanes = laneNumbers(f)
-    const constants = expConstants(f)
+    const exp = exponential(f)
     const count = f.local('i32')
     const log = f.local('v128')
     const mean = f.local('v128')
@@ -119,7 +115,7 @@ function defineWeights(module: WasmModule) {
       f.set(log, v128.load32_splat(logSum))
       f.set(mean, v128.load32_splat(delta))
       eachOf(f, i32.shr_u(i32.add(count, 3), 2), [scores, gradients], (score, gradient) => {
-        const weight = f.local('v128', exp(f, f32x4.sub(v128.load(score), log), constants))
+        const weight = f.local('v128', exp(f32x4.sub(v128.load(score), log)))
         f.store(score, weight)
         f.store(gradient, f32x4.mul(weight, f32x4.sub(v128.load(gradient), mean)))
       })

@@ -3,8 +3,7 @@
  * each row, and the product with the values; the rows' sums divide its result, where the gate joins.
  */
 import { type Features, integers, WasmModule } from './assembler.ts'
-import { exp, expConstants, log } from './attention-exp.ts'
-import { activate, type Gating, gateConstants } from './attention-gate.ts'
+import { type Gating, gateFunctions } from './attention-gate.ts'
 import {
   defineProducts,
   eachOf,
@@ -25,6 +24,7 @@ import {
   zeroRest,
 } from './attention-parts.ts'
 import { f32, f32x4, i32, select, type Value, v128 } from './instructions.ts'
+import { exponential, logarithm } from './math.ts'
 import { productFunctions } from './product.ts'
 import { withScratch } from './task.ts'
 
@@ -36,7 +36,7 @@ function defineSoftmax(module: WasmModule) {
   const parameters = integers('rows', 'keys', 'seen', 'grows', 'scores', 'scoreStep', 'most', 'sums')
   return module.function('softmax', parameters, (f, { rows, keys, seen, grows, scores, scoreStep, most, sums }) => {
     const lanes = laneNumbers(f)
-    const constants = expConstants(f)
+    const exp = exponential(f)
     const count = f.local('i32')
     const vectors = f.local('i32')
     const largest = f.local('v128')
@@ -50,7 +50,7 @@ function defineSoftmax(module: WasmModule) {
       f.set(largest, largestLane(f, largest))
       f.set(sum, f32x4.splat(0))
       eachOf(f, vectors, [scores], (at) => {
-        const weight = f.local('v128', exp(f, f32x4.sub(v128.load(at), largest), constants))
+        const weight = f.local('v128', exp(f32x4.sub(v128.load(at), largest)))
         f.store(at, weight)
         f.set(sum, f32x4.add(sum, weight))
       })
@@ -68,8 +68,9 @@ function defineSoftmax(module: WasmModule) {
 /** The rows' sums become their inverses, `most` the logarithm of the sum of all e^score. */
 function defineFinishSums(module: WasmModule) {
   return module.function('finishSums', integers('most', 'sums'), (f, { most, sums }) => {
+    const log = logarithm(f)
     eachOf(f, i32.const(rowBlock / 4), [most, sums], (m, sum) => {
-      f.store(m, f32x4.add(v128.load(m), log(f, v128.load(sum))))
+      f.store(m, f32x4.add(v128.load(m), log(v128.load(sum))))
       f.store(sum, f32x4.div(f32x4.splat(1), v128.load(sum)))
     })
   })
@@ -82,21 +83,21 @@ function defineWrite(module: WasmModule, gating: Gating | undefined) {
     ...integers('out', 'outStep', 'logSum', 'logSumStep', 'gate', 'ungated'),
   }
   return module.function('write', parameters, (f, p) => {
-    const constants = gating && gateConstants(f)
+    const activation = gating && gateFunctions(f, gating)
     const factor = f.local('v128')
     f.times(p.rows, () => {
       f.set(factor, v128.load32_splat(p.sums))
       f.store(p.logSum, f32.load(p.most))
       const vectors = i32.shr_u(p.columns, 2)
-      if (!gating || !constants) {
+      if (!activation) {
         eachOf(f, vectors, [p.mixed, p.out], (from, to) => f.store(to, f32x4.mul(v128.load(from), factor)))
       } else {
-        const join = (y: Value<'v128'>, s: Value<'v128'>) => (gating.additive ? f32x4.add(y, s) : f32x4.mul(y, s))
-        const rowGate = gating.headwise && f.local('v128', activate(f, gating, v128.load32_splat(p.gate), constants))
+        const join = (y: Value<'v128'>, s: Value<'v128'>) => (gating!.additive ? f32x4.add(y, s) : f32x4.mul(y, s))
+        const rowGate = gating.headwise && f.local('v128', activation.value(v128.load32_splat(p.gate)))
         eachOf(f, vectors, [p.mixed, p.out, p.ungated, ...(rowGate ? [] : [p.gate])], (from, to, kept, gate) => {
           const y = f.local('v128', f32x4.mul(v128.load(from), factor))
           f.store(kept, y)
-          f.store(to, join(y, rowGate || activate(f, gating, f.local('v128', v128.load(gate)), constants)))
+          f.store(to, join(y, rowGate || activation.value(v128.load(gate))))
         })
         f.advance(p.ungated, p.outStep)
         f.advance(p.gate, gating.headwise ? p.logSumStep : p.outStep)

@@ -6,8 +6,8 @@
  */
 import type { attentionActivations } from '../../fused-attention.ts'
 import type { FunctionBuilder } from './assembler.ts'
-import { exp, expConstants } from './attention-exp.ts'
-import { f32x4, type Value } from './instructions.ts'
+import { f32x4 } from './instructions.ts'
+import { Constants, sigmoid, type Vector } from './math.ts'
 
 export interface Gating {
   /** One score for a head's row, or one for each of its elements. */
@@ -16,46 +16,37 @@ export interface Gating {
   readonly additive: boolean
 }
 
-/** Constants in locals, made once a function. */
-export function gateConstants(f: FunctionBuilder) {
-  return {
-    exp: expConstants(f),
-    one: f.local('v128', f32x4.splat(1)),
-    half: f.local('v128', f32x4.splat(0.5)),
+/**
+ * The activation's functions of vectors, with their constants made where this is stated. Both may be asked for one vector:
+ * what they share is computed once.
+ */
+export function gateFunctions(f: FunctionBuilder, { activation }: Gating) {
+  const constants = new Constants(f)
+  const [one, half] = [constants.float(1), constants.float(0.5)]
+  const logistic = sigmoid(f, constants)
+  const keep = (x: Vector) => f.local('v128', x)
+
+  const activate = (given: Vector): { a: Vector; s: Vector; value: Vector } => {
+    const a = keep(given)
+    if (activation === 'identity') return { a, s: one, value: a }
+    const s = keep(logistic(a))
+    if (activation === 'sigmoid') return { a, s, value: s }
+    if (activation === 'silu') return { a, s, value: keep(f32x4.mul(a, s)) }
+    return { a, s, value: keep(f.madd(s, half, half)) }
   }
-}
-
-type Constants = ReturnType<typeof gateConstants>
-
-const logistic = (f: FunctionBuilder, a: Value<'v128'>, { exp: constants, one }: Constants) =>
-  f.local('v128', f32x4.div(one, f32x4.add(one, exp(f, f32x4.neg(a), constants))))
-
-/** act(a). */
-export function activate(
-  f: FunctionBuilder,
-  { activation }: Gating,
-  a: Value<'v128'>,
-  constants: Constants,
-): Value<'v128'> {
-  if (activation === 'identity') return a
-  const s = logistic(f, a, constants)
-  if (activation === 'sigmoid') return s
-  if (activation === 'silu') return f32x4.mul(a, s)
-  return f.madd(s, constants.half, constants.half)
-}
-
-/** act(a) and act'(a). */
-export function activateWithSlope(
-  f: FunctionBuilder,
-  { activation }: Gating,
-  a: Value<'v128'>,
-  constants: Constants,
-): { value: Value<'v128'>; slope: Value<'v128'> } {
-  const { one, half } = constants
-  if (activation === 'identity') return { value: a, slope: one }
-  const s = logistic(f, a, constants)
-  const slope = f.local('v128', f32x4.mul(s, f32x4.sub(one, s)))
-  if (activation === 'sigmoid') return { value: s, slope }
-  if (activation === 'silu') return { value: f32x4.mul(a, s), slope: f.madd(a, slope, s) }
-  return { value: f.madd(s, half, half), slope: f32x4.mul(half, slope) }
+  const slope = ({ a, s }: { a: Vector; s: Vector }): Vector => {
+    if (activation === 'identity') return one
+    const own = keep(f32x4.mul(s, f32x4.sub(one, s)))
+    if (activation === 'sigmoid') return own
+    return activation === 'silu' ? f.madd(a, own, s) : f32x4.mul(half, own)
+  }
+  return {
+    /** act(a). */
+    value: (a: Vector): Vector => activate(a).value,
+    /** act(a) and act'(a). */
+    valueAndSlope(a: Vector): { value: Vector; slope: Vector } {
+      const activated = activate(a)
+      return { value: activated.value, slope: keep(slope(activated)) }
+    },
+  }
 }
