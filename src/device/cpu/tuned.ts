@@ -2,6 +2,7 @@
 import type { FusedKernel, Kernel } from '../../../kernels/kernel.ts'
 import { argmaxKernels } from '../../../kernels/tuned/wasm/argmax.ts'
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
+import { attentionKernels } from '../../../kernels/tuned/wasm/attention.ts'
 import { clipKernels } from '../../../kernels/tuned/wasm/clip.ts'
 import { crossEntropyKernels } from '../../../kernels/tuned/wasm/cross-entropy.ts'
 import { cumsumKernels } from '../../../kernels/tuned/wasm/cumsum.ts'
@@ -38,7 +39,15 @@ export function tunedKernels(features: Features): Map<Kernel | FusedKernel, Laun
     ropeKernels,
   ])
   return new Map([
-    ...make([movementKernels, indexingKernels, clipKernels, optimizerKernels, solveKernels, deltaKernels]),
+    ...make([
+      movementKernels,
+      indexingKernels,
+      clipKernels,
+      optimizerKernels,
+      solveKernels,
+      deltaKernels,
+      attentionKernels,
+    ]),
     ...readingFloats(features, overFloats),
     ...readingFloats(features, crossEntropyKernels(features), ['targets']),
   ])
