@@ -96,6 +96,7 @@ export class Pool {
         modules,
         dropped: [],
         job: this.#job,
+        sent: this.#words[control.sent],
         words: control,
       })
       this.#workers.push(worker)
@@ -151,7 +152,6 @@ export class Pool {
     const words = this.#words
     if (given.length > mostArguments) throw new SluiceError('cpu', `a kernel takes ${given.length} arguments`)
     if (this.#sent < this.#library.messages.length) this.#sendModules()
-    words[control.receives] = 0
     words[control.callee] = loaded.id
     words[control.threads] = threads
     words[control.items] = items
@@ -199,15 +199,15 @@ export class Pool {
     return Atomics.exchange(words, control.failed, 0) === 0
   }
 
-  /** Has the workers leave their loop, and sends them the modules that are new. */
+  /** Sends the workers the modules that are new. They leave their loop for it when the next job comes. */
   #sendModules(): void {
     const { messages, dropped } = this.#library
     const forget = dropped.slice(this.#dropped)
     const modules = messages.slice(this.#sent).filter((message) => !dropped.includes(message))
-    this.#words[control.receives] = 1
-    this.#announce()
-    for (const worker of this.#workers)
-      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, words: control })
+    const sent = ++this.#words[control.sent]
+    for (const worker of this.#workers) {
+      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, sent, words: control })
+    }
     this.#sent = messages.length
     this.#dropped = dropped.length
   }
