@@ -58,10 +58,13 @@ const defineEmbeddingGradient = (features: Features) =>
     { ...integers('dy', 'indices', 'out', 'm', 'V', 'C'), ...withRange },
     (f, { dy, indices, out, m, V, C, from, to }) => {
       const bytes = f.local('i32', i32.shl(C, 2))
-      const first = f.local('i32', i32.shl(from, 2))
-      const end = f.local('i32', i32.shl(to, 2))
-      f.set(end, select(i32.lt_u(end, C), end, C))
-      const width = f.local('i32', i32.sub(end, first))
+      // Of a call without items, both ends are past the last column.
+      const columnOf = (item: Value<'i32'>) => {
+        const column = f.local('i32', i32.shl(item, 2))
+        return f.local('i32', select(i32.lt_u(column, C), column, C))
+      }
+      const first = columnOf(from)
+      const width = f.local('i32', i32.sub(columnOf(to), first))
       for (const pointer of [dy, out]) f.advance(pointer, i32.shl(first, 2))
       const zeros = f.local('v128', f32x4.splat(0))
       const [row, read, write, index] = [f.local('i32', out), f.local('i32'), f.local('i32'), f.local('i32')]

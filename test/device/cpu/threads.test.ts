@@ -95,6 +95,32 @@ describe('a process with threads', () => {
     expect(run(`${work}\nconsole.log('done')`)).toBe('done\n')
   })
 
+  test('runs modules that come while a thread wakes up', () => {
+    // A worker sleeps after some hundred microseconds. That it misses a job would end in waiting for ever.
+    const text = run(`
+      import { integers, WasmModule } from './kernels/tuned/wasm/assembler.ts'
+      import { i32 } from './kernels/tuned/wasm/instructions.ts'
+      import { task, withRange } from './kernels/tuned/wasm/task.ts'
+      const device = new CpuDevice({ threads: 2 })
+      const out = device.allocate('int32', 2)
+      const fresh = () =>
+        new WasmModule().function('count', { ...integers('out'), ...withRange }, (f, { out, from, to }) => {
+          const item = f.local('i32', i32.add(out, i32.shl(from, 2)))
+          f.times(i32.sub(to, from), () => f.store(item, i32.add(i32.load(item), 1)))
+        })
+      const count = () => device.pool.run(task(fresh(), { out: out.offset }, { items: 2, cost: 1e6 }))
+      count()
+      while (device.pool.ready < 2) await new Promise((done) => setTimeout(done, 5))
+      device.write(out, [0, 0])
+      for (let i = 0; i < 300; i++) {
+        count()
+        await new Promise((done) => setTimeout(done, i % 4))
+      }
+      console.log([...out.values].join())
+      process.exit()`)
+    expect(text).toBe('300,300\n')
+  })
+
   test('is idle while nothing runs', () => {
     const text = run(`${work}
       await new Promise((done) => setTimeout(done, 100))
