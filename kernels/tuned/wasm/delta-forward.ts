@@ -72,10 +72,7 @@ function defineSteps(module: WasmModule, vectors: number): Callee<typeof stepPar
       const decay = f.local('v128', v128.load32_splat(p.decays))
       const beta = v128.load32_splat(p.beta)
       for (const c of columns) {
-        const error = f.local(
-          'v128',
-          f32x4.sub(v128.load(p.v, c * vectorBytes), f32x4.mul(decay, lookups[c])),
-        )
+        const error = f.local('v128', f32x4.sub(v128.load(p.v, c * vectorBytes), f32x4.mul(decay, lookups[c])))
         f.store(p.errors, error, c * vectorBytes)
         f.set(corrections[c], f32x4.mul(beta, error))
       }
