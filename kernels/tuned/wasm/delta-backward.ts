@@ -82,16 +82,10 @@ export function defineDeltaBackward(module: WasmModule) {
       const stateAt = f.local('i32', bytes(i32.add(i32.mul(i32.mul(head, K), V), first)))
       const checkpoint = f.local(
         'i32',
-        i32.add(
-          p.checkpoints,
-          bytes(i32.mul(K, i32.add(i32.mul(V, i32.mul(i32.add(head, 1), lastSegment)), first))),
-        ),
+        i32.add(p.checkpoints, bytes(i32.mul(K, i32.add(i32.mul(V, i32.mul(i32.add(head, 1), lastSegment)), first)))),
       )
       /** Row (b, t, h) of an operand [B, T, H, ...] for t = 0. */
-      const firstRow = f.local(
-        'i32',
-        i32.add(i32.mul(i32.mul(i32.div_u(head, H), T), H), i32.rem_u(head, H)),
-      )
+      const firstRow = f.local('i32', i32.add(i32.mul(i32.mul(i32.div_u(head, H), T), H), i32.rem_u(head, H)))
       const step = f.local('i32')
       const steps = f.local('i32')
       const column = f.local('i32')

@@ -69,10 +69,7 @@ function defineSteps(module: WasmModule, vectors: number): Callee<typeof stepPar
       const decay = f.local('v128', v128.load32_splat(p.decay))
       const beta = v128.load32_splat(p.beta)
       for (const c of columns) {
-        const error = f.local(
-          'v128',
-          f32x4.sub(v128.load(p.v, c * vectorBytes), f32x4.mul(decay, lookups[c])),
-        )
+        const error = f.local('v128', f32x4.sub(v128.load(p.v, c * vectorBytes), f32x4.mul(decay, lookups[c])))
         f.store(p.errors, error, c * vectorBytes)
         f.set(corrections[c], f32x4.mul(beta, error))
       }
@@ -133,7 +130,10 @@ export function defineDeltaForward(module: WasmModule) {
       const stateAt = f.local('i32', i32.add(i32.mul(head, stateBytes), bytes(first)))
       const checkpoint = f.local(
         'i32',
-        i32.add(p.checkpoints, bytes(i32.add(i32.mul(i32.mul(head, checkpointCount), i32.mul(K, V)), i32.mul(first, K)))),
+        i32.add(
+          p.checkpoints,
+          bytes(i32.add(i32.mul(i32.mul(head, checkpointCount), i32.mul(K, V)), i32.mul(first, K))),
+        ),
       )
       /** Blocks of the share, each with its first column's place in a row and its own place in scratch. */
       const column = f.local('i32')
@@ -165,10 +165,7 @@ export function defineDeltaForward(module: WasmModule) {
       const step = f.local('i32', 0)
       f.while(i32.lt_u(step, T), () => {
         const left = f.local('i32', i32.sub(T, step))
-        const steps = f.local(
-          'i32',
-          select(i32.lt_u(left, RECURRENT_SEGMENT), left, i32.const(RECURRENT_SEGMENT)),
-        )
+        const steps = f.local('i32', select(i32.lt_u(left, RECURRENT_SEGMENT), left, i32.const(RECURRENT_SEGMENT)))
         // Row (b, t, h) of an operand [B, T, H, ...]
         const time = i32.add(i32.mul(i32.div_u(head, H), T), step)
         const row = f.local('i32', i32.add(i32.mul(time, H), i32.rem_u(head, H)))
