@@ -29,7 +29,7 @@ import {
   zeroRest,
 } from './attention-parts.ts'
 import { f32, f32x4, i32, select, v128 } from './instructions.ts'
-import { exponential } from './math.ts'
+import { exponentialBelow0 } from './math.ts'
 import { productFunctions } from './product.ts'
 import { withRange, withScratch } from './task.ts'
 import { eachVector } from './vectors.ts'
@@ -105,7 +105,7 @@ function defineWeights(module: WasmModule) {
   return module.function('weights', parameters, (f, p) => {
     const { rows, keys, seen, grows, scores, gradients, scoreStep, logSum, logSumStep, delta } = p
     const lanes = laneNumbers(f)
-    const exp = exponential(f)
+    const exp = exponentialBelow0(f)
     const count = f.local('i32')
     const log = f.local('v128')
     const mean = f.local('v128')

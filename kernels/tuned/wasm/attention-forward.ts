@@ -24,7 +24,7 @@ import {
   zeroRest,
 } from './attention-parts.ts'
 import { f32, f32x4, i32, select, type Value, v128 } from './instructions.ts'
-import { exponential, logarithm } from './math.ts'
+import { exponentialBelow0, logarithm } from './math.ts'
 import { productFunctions } from './product.ts'
 import { withScratch } from './task.ts'
 
@@ -36,7 +36,7 @@ function defineSoftmax(module: WasmModule) {
   const parameters = integers('rows', 'keys', 'seen', 'grows', 'scores', 'scoreStep', 'most', 'sums')
   return module.function('softmax', parameters, (f, { rows, keys, seen, grows, scores, scoreStep, most, sums }) => {
     const lanes = laneNumbers(f)
-    const exp = exponential(f)
+    const exp = exponentialBelow0(f)
     const count = f.local('i32')
     const vectors = f.local('i32')
     const largest = f.local('v128')

@@ -7,7 +7,7 @@
 import type { attentionActivations } from '../../fused-attention.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import { f32x4 } from './instructions.ts'
-import { Constants, sigmoid, type Vector } from './math.ts'
+import { Constants, exponentialBelow0, sigmoid, type Vector } from './math.ts'
 
 export interface Gating {
   /** One score for a head's row, or one for each of its elements. */
@@ -23,7 +23,7 @@ export interface Gating {
 export function gateFunctions(f: FunctionBuilder, { activation }: Gating) {
   const constants = new Constants(f)
   const [one, half] = [constants.float(1), constants.float(0.5)]
-  const logistic = sigmoid(f, constants)
+  const logistic = sigmoid(f, constants, exponentialBelow0(f, constants))
   const keep = (x: Vector) => f.local('v128', x)
 
   const activate = (given: Vector): { a: Vector; s: Vector; value: Vector } => {

@@ -1,18 +1,18 @@
 /**
  * What attention's forward and backward kernels share.
  *
- * Both go over blocks of 32 queries of one head, against keys and values that are packed once for all queries of their
+ * Both go over blocks of queries of one head, against keys and values that are packed once for all queries of their
  * head. A block's queries are copied, scaled, to rows of `width` bytes; its scores lie in rows of `scoreStep` bytes. So the
  * matrix product (product.ts) reads operands that lie side by side in the first two levels of cache, whatever the strides
- * of the buffers are. Nothing of size T x S is held: 32 x S scores at most.
+ * of the buffers are. Nothing of size T x S is held: the scores of a block at most.
  */
 import type { FunctionBuilder, WasmModule } from './assembler.ts'
 import { integers } from './assembler.ts'
 import { f32, f32x4, i32, i32x4, type Local, type Operand, select, type Value, v128 } from './instructions.ts'
 import type { ProductFunctions } from './product.ts'
 
-/** Queries that are worked on together: enough for a product to pay, few enough to skip most keys that are hidden. */
-export const rowBlock = 32
+/** Queries that are worked on together: few enough to skip most keys that are hidden, and whole tiles of 4 or 6 rows. */
+export const rowBlock = 24
 
 /** Depth of a product at most: a panel of as many rows stays in the first-level cache. */
 const depthBlock = 256

@@ -77,7 +77,7 @@ function sumTerms(f: FunctionBuilder, term: Term, pointer: Local<'i32'>, count: 
 
 function defineClip(features: Features) {
   const module = new WasmModule(features)
-  /** An item is a block of x: `block` floats, or what there is of them. */
+  /** An item is a block of x: `block` floats, or what there is of them; no block is empty. */
   const squares = module.function(
     'sumsOfSquares',
     { ...integers('x', 'sums', 'size', 'block'), ...withRange },
@@ -87,7 +87,6 @@ function defineClip(features: Features) {
       const [pointer, count] = [f.local('i32'), f.local('i32')]
       const least = (a: Value<'i32'>, b: Value<'i32'>) => select(i32.lt_u(a, b), a, b)
       f.times(i32.sub(to, from), () => {
-        f.set(first, least(first, size))
         f.set(count, least(i32.sub(size, first), block))
         f.set(pointer, i32.add(x, i32.shl(first, 2)))
         f.store(sums, sumTerms(f, square, pointer, count))

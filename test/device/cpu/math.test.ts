@@ -1,9 +1,16 @@
 /** The vector functions of kernels/tuned/wasm/math.ts against float64, over all of float32. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
-import { v128 } from '../../../kernels/tuned/wasm/instructions.ts'
-import { exponential, hyperbolicTangent, logarithm, sigmoid } from '../../../kernels/tuned/wasm/math.ts'
+import { type FunctionBuilder, WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
+import { f32x4, v128 } from '../../../kernels/tuned/wasm/instructions.ts'
+import {
+  exponential,
+  exponentialBelow0,
+  hyperbolicTangent,
+  logarithm,
+  sigmoid,
+  type VectorFunction,
+} from '../../../kernels/tuned/wasm/math.ts'
 import { eachVector } from '../../../kernels/tuned/wasm/vectors.ts'
 import { variants } from './variants.ts'
 
@@ -19,9 +26,17 @@ const ulp = (value: number) => 2 ** Math.max(Math.floor(Math.log2(Math.abs(value
 /** Sides on which the float64 formula neither overflows nor cancels. */
 const exactSigmoid = (v: number) => (v >= 0 ? 1 / (1 + Math.exp(-v)) : Math.exp(v) / (1 + Math.exp(v)))
 
+/** e^-|x|, so that all numbers are in its domain. */
+function decay(f: FunctionBuilder): VectorFunction {
+  const exp = exponentialBelow0(f)
+  return (x) => exp(f32x4.neg(f32x4.abs(x)))
+}
+const exactDecay = (v: number) => (Math.abs(v) > Math.fround(86.6) ? 0 : Math.exp(-Math.abs(v)))
+
 /** Largest errors in ulp, as math.ts states them. */
 const functions = [
   { name: 'exp', make: exponential, exact: Math.exp, most: 1 },
+  { name: 'exp below 0', make: decay, exact: exactDecay, most: 1 },
   { name: 'tanh', make: hyperbolicTangent, exact: Math.tanh, most: 3 },
   { name: 'sigmoid', make: sigmoid, exact: exactSigmoid, most: 3 },
   { name: 'log', make: logarithm, exact: Math.log, most: 1 },
