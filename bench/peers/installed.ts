@@ -44,7 +44,7 @@ async function findPython(settings: PeerSettings, given: string): Promise<Python
   const program = given.includes('/') ? resolve(given) : given
   const command = { program, args: [source('versions_torch.py')], environment: pythonEnvironment(settings) }
   const answer = await ask(command, 300)
-  if ('why' in answer) return { program, name: 'PyTorch', torch: { why: answer.why }, blas: '' }
+  if ('why' in answer) return { program, name: `PyTorch of ${given}`, torch: { why: answer.why }, blas: '' }
   const { torch, blas } = answer.line as { torch: string; blas: string }
   const name = `PyTorch ${/^[\d.]+\d/.exec(torch)?.[0] ?? torch}`
   // Debian's own BLAS makes it 15 to 20 times slower: that would not be PyTorch's speed.
@@ -79,15 +79,15 @@ export async function findInstalled(settings: PeerSettings): Promise<Installed> 
   }
 }
 
-const show = (found: Found): string => ('why' in found ? `left out: ${found.why}` : found.version)
-
-/** A line for each engine. */
-export function showInstalled({ node, pythons, jaxjs, tfjs, limit }: Installed): string[] {
+/** A line for each engine that is there. */
+export function showInstalled({ node, pythons, jaxjs, tfjs }: Installed): string[] {
+  const lines: [name: string, found: Found, more: string][] = [
+    ...pythons.map(({ name, torch, blas }): [string, Found, string] => [name, torch, `, ${blas}`]),
+    ['jax-js', jaxjs, ''],
+    ['TF.js', tfjs, ''],
+  ]
   return [
     `Node ${node.version} (V8 ${node.v8}) for the engines in JavaScript`,
-    ...pythons.map(({ name, torch, blas }) => `${name}: ${show(torch)}${'why' in torch ? '' : `, ${blas}`}`),
-    `jax-js: ${show(jaxjs)}`,
-    `TF.js: ${show(tfjs)}`,
-    ...('why' in limit ? [`limit: ${show(limit)}`] : []),
+    ...lines.flatMap(([name, found, more]) => ('why' in found ? [] : [`${name}: ${found.version}${more}`])),
   ]
 }

@@ -52,7 +52,7 @@ function timesTable(cases: readonly OperationCase[], all: readonly OperationSumm
       const rate = given.flops && ours < Infinity ? (share[pass] * given.flops) / ours / 1e6 : null
       const ratios = others.map((engine) => {
         const ms = at(engine)
-        return ms === null || ours === Infinity ? null : (ms / ours).toFixed(2)
+        return ms === null || ours === Infinity ? null : ms / ours
       })
       return [[given.row, given.operation === 'adamW' ? 'step' : passName[pass], ...times, rate, ...ratios]]
     }),

@@ -38,7 +38,7 @@ export interface Summary<Line> extends Measurer {
 export interface Results<Line> {
   readonly machine: Machine
   readonly command: string
-  /** A line for each engine: versions, or why it was left out. */
+  /** A line for each engine that is there, with its version. */
   readonly installed: readonly string[]
   readonly records: readonly PeerRecord<Line>[]
   readonly problems: readonly Problem[]
@@ -71,18 +71,23 @@ export const medianOf = <Line>({ lines }: Summary<Line>, value: (line: Line) => 
 /** `2 threads`. */
 export const threadsInWords = (threads: number): string => `${threads} thread${threads === 1 ? '' : 's'}`
 
+/** What a problem says of one thing that was to be measured. */
+export const reasonOf = ({ what, why }: Problem): string =>
+  `${what === undefined ? 'left out' : 'not measured'}: ${why}`
+
 /** On what and with what, and what is missing, as lines of text. */
 export function showHead<Line>({ machine, command, installed, problems, records }: Results<Line>): string[] {
   const rounds = Math.max(0, ...records.map(({ round }) => round))
+  const missing = problems.map((problem) => {
+    const { engine, threads, what } = problem
+    return [engine, ...(what === undefined ? [] : [threadsInWords(threads), what]), reasonOf(problem)].join(', ')
+  })
   return [
     `\`${command}\``,
     showMachine(machine),
     ...installed,
     `Medians of ${rounds} interleaved rounds; each measurement is a process of its own.`,
-    ...problems.map(({ engine, threads, what, why }) =>
-      what === undefined
-        ? `${engine}: left out: ${why}`
-        : `${engine}, ${threadsInWords(threads)}, ${what}: not measured: ${why}`,
-    ),
+    // The same engine is there once for each number of threads.
+    ...new Set(missing),
   ]
 }
