@@ -77,9 +77,7 @@ export function fusedRule(operands: DeltaOperands): FusedRule | undefined {
   const [q, , v, , , state] = operands
   if (state.size === 0 || q.size === 0 || operands.some((t) => t.dtype === 'int32')) return undefined
   const width = Math.max(q.shape[3], v.shape[3])
-  return rules.find(
-    ({ forward, backward, mostWidth }) => width <= mostWidth && fuses(forward, q) && fuses(backward, q),
-  )
+  return rules.find(({ forward, backward, mostWidth }) => width <= mostWidth && fuses(forward, q) && fuses(backward, q))
 }
 
 /**
