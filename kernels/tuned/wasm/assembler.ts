@@ -22,12 +22,14 @@ import {
   address,
   f32x4,
   i32,
+  i32x4,
   type Local,
   type Operand,
   operand,
   tee,
   type Value,
   type ValueType,
+  v128,
 } from './instructions.ts'
 
 const typeCodes = { i32: 0x7f, f32: 0x7d, v128: 0x7b } as const satisfies Record<ValueType, number>
@@ -65,6 +67,8 @@ export interface Callee<P extends Parameters = Parameters> {
 export interface Features {
   /** Relaxed SIMD: `madd` is one instruction that rounds once, where the machine has it. */
   readonly relaxed: boolean
+  /** The engine makes 256-bit operations of pairs of 128-bit ones, in modules that are compiled for it: see `WasmModule.wide`. */
+  readonly wide?: boolean
 }
 
 /** A function that a module calls but does not define. */
@@ -104,6 +108,11 @@ export class FunctionBuilder {
   /** x y + z a lane: rounded once where the module has relaxed SIMD and the machine a fused multiply-add, else twice. */
   madd(x: Operand<'v128'>, y: Operand<'v128'>, z: Operand<'v128'>): Value<'v128'> {
     return this.#module.features.relaxed ? f32x4.relaxed_madd(x, y, z) : f32x4.add(f32x4.mul(x, y), z)
+  }
+
+  /** `yes` in the lanes where `mask` is all ones, `no` where it is all zeros; both are computed. */
+  choose(mask: Operand<'v128'>, yes: Operand<'v128'>, no: Operand<'v128'>): Value<'v128'> {
+    return this.#module.features.relaxed ? i32x4.relaxed_laneselect(yes, no, mask) : v128.bitselect(yes, no, mask)
   }
 
   /** Evaluates an instruction that is made for its effect, and forgets its result. */
@@ -187,6 +196,8 @@ export class FunctionBuilder {
 /** Kernels that share one memory and may call each other. */
 export class WasmModule {
   readonly features: Features
+  /** Whether the module must be compiled while the engine pairs vectors: its kernels are shaped for that alone. */
+  readonly wide: boolean
   readonly #functions: { name: string; parameters: Parameters; body: Bytes }[] = []
   /** The module's own functions. */
   readonly callees: Callee[] = []
@@ -194,6 +205,7 @@ export class WasmModule {
 
   constructor(features: Features = { relaxed: false }) {
     this.features = features
+    this.wide = features.wide ?? false
   }
 
   /** Modules whose functions this one calls; they must be instantiated before it. */

@@ -55,7 +55,7 @@ function apply<T extends ValueType>(result: T, operands: readonly Value<ValueTyp
 
 /** Instructions of one signature: `opcodes` by name. SIMD opcodes, those of four-lane families, follow a prefix byte. */
 function family<const P extends readonly ValueType[], R extends ValueType, const N extends string>(
-  name: 'i32' | 'f32' | 'v128' | 'f32x4' | 'i32x4',
+  name: 'i32' | 'f32' | 'v128' | 'f32x4' | 'i32x4' | 'f64x2',
   types: P,
   result: R,
   opcodes: Readonly<Record<N, number>>,
@@ -100,13 +100,16 @@ function requireLane(lane: number, count: number): number {
 export const i32 = {
   const: (value: number) => operand('i32.const', 'i32', value),
   load: load('i32.load', 'i32', [0x28]),
-  ...family('i32', ['i32'], 'i32', { eqz: 0x45 }),
+  ...family('i32', ['i32'], 'i32', { eqz: 0x45, ctz: 0x68 }),
   ...family('i32', ['i32', 'i32'], 'i32', { add: 0x6a, sub: 0x6b, mul: 0x6c, div_u: 0x6e, rem_u: 0x70 }),
   ...family('i32', ['i32', 'i32'], 'i32', { and: 0x71, or: 0x72, xor: 0x73, shl: 0x74, shr_s: 0x75, shr_u: 0x76 }),
   ...family('i32', ['i32', 'i32'], 'i32', { eq: 0x46, ne: 0x47, lt_s: 0x48, gt_s: 0x4a, le_s: 0x4c, ge_s: 0x4e }),
   ...family('i32', ['i32', 'i32'], 'i32', { lt_u: 0x49, gt_u: 0x4b, le_u: 0x4d, ge_u: 0x4f }),
   ...family('i32', ['f32'], 'i32', { trunc_f32_s: 0xa8, reinterpret_f32: 0xbc }),
 }
+
+/** Pages of 64 KiB that the memory has: at most 65536. No compiler knows the number ahead. */
+export const memorySize = (): Value<'i32'> => apply('i32', [], [0x3f, 0x00])
 
 /** Atomic access to a word of a shared memory, aligned to 4 bytes. */
 export const atomic = {
@@ -147,6 +150,11 @@ export const f32 = {
 
 /** 128 bits, whatever they hold. `bitselect(a, b, mask)` takes a's bits where the mask has ones. */
 export const v128 = {
+  /** Four words that are known now; to be kept in a local, since an engine makes them anew at each use. */
+  const: (words: readonly [number, number, number, number]): Value<'v128'> => ({
+    type: 'v128',
+    code: [simd, 0x0c, ...words.flatMap((word) => [0, 8, 16, 24].map((shift) => (word >>> shift) & 0xff))],
+  }),
   load: load('v128.load', 'v128', [simd, 0x00]),
   /** One float32 of the memory in all four lanes. */
   load32_splat: load('v128.load32_splat', 'v128', [simd, 0x09]),
@@ -165,6 +173,8 @@ export const f32x4 = {
   ...family('f32x4', ['v128', 'v128'], 'v128', { min: 0xe8, max: 0xe9, pmin: 0xea, pmax: 0xeb }),
   ...family('f32x4', ['v128', 'v128'], 'v128', { eq: 0x41, ne: 0x42, lt: 0x43, gt: 0x44, le: 0x45, ge: 0x46 }),
   ...family('f32x4', ['v128'], 'v128', { convert_i32x4_s: 0xfa }),
+  /** Two float64 lanes rounded to lanes 0 and 1; lanes 2 and 3 are 0. */
+  ...family('f32x4', ['v128'], 'v128', { demote_f64x2_zero: 0x5e }),
   /** x y + z, rounded once or twice as the machine likes: relaxed SIMD. */
   ...family('f32x4', ['v128', 'v128', 'v128'], 'v128', { relaxed_madd: 0x105 }),
 }
@@ -183,7 +193,19 @@ export const i32x4 = {
   ...family('i32x4', ['i32'], 'v128', { splat: 0x11 }),
   ...family('i32x4', ['v128', 'i32'], 'v128', { shl: 0xab, shr_s: 0xac, shr_u: 0xad }),
   ...family('i32x4', ['v128', 'v128'], 'v128', { add: 0xae, sub: 0xb1, mul: 0xb5 }),
+  ...family('i32x4', ['v128', 'v128'], 'v128', { eq: 0x37, gt_s: 0x3b }),
   ...family('i32x4', ['v128'], 'v128', { trunc_sat_f32x4_s: 0xf8 }),
+  /** `bitselect` where a mask is all ones or all zeros a lane: relaxed SIMD, one instruction. */
+  ...family('i32x4', ['v128', 'v128', 'v128'], 'v128', { relaxed_laneselect: 0x10b }),
+  /** The sign bits of the lanes: bit i of the result is lane i's. */
+  ...family('i32x4', ['v128'], 'i32', { bitmask: 0xa4 }),
+}
+
+/** Two float64 lanes. */
+export const f64x2 = {
+  ...family('f64x2', ['v128', 'v128'], 'v128', { add: 0xf0, sub: 0xf1, mul: 0xf2 }),
+  /** Float32 lanes 0 and 1, exactly. */
+  ...family('f64x2', ['v128'], 'v128', { promote_low_f32x4: 0x5f }),
 }
 
 /** `condition` non-zero: `yes`, else `no`; both are computed. */

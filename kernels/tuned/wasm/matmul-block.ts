@@ -40,7 +40,7 @@ function defineTile(module: WasmModule, { rows, vectors }: TileShape, layout: Ro
       for (const [v, vector] of bVectors.entries()) f.set(vector, v128.load(b, vectorBytes * v))
       for (const [row, rowSums] of sums.entries()) {
         f.set(aElement, loadA(row))
-        for (const [v, sum] of rowSums.entries()) f.set(sum, f32x4.add(sum, f32x4.mul(aElement, bVectors[v]!)))
+        for (const [v, sum] of rowSums.entries()) f.set(sum, f.madd(aElement, bVectors[v]!, sum))
       }
       for (const pointer of aRows) f.advance(pointer, aDepthStep)
       f.advance(b, bDepthStep)

@@ -53,7 +53,7 @@ export function optimizerKernels(features: Features): [FusedKernel, Launcher][] 
             secondMoment: secondMoment.offset,
             ...{ beta1, beta2, eps, decay },
           },
-          { items: vectorsIn(size), cost: 12 * size },
+          { items: vectorsIn(size), cost: 12 * size, isIndependent: true },
         )
       })
     },

@@ -34,7 +34,8 @@ export class Arena {
     if (reused !== undefined) return reused
     const offset = this.#top
     const end = offset + size
-    if (end > this.memory.buffer.byteLength) this.#grow(end, bytes)
+    // Kernels read vectors that begin inside a block and end past it: there is one more behind the last block.
+    if (end + ALIGNMENT > this.memory.buffer.byteLength) this.#grow(end + ALIGNMENT, bytes)
     this.#top = end
     return offset
   }

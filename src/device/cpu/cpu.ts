@@ -3,9 +3,10 @@
  * there is one (`tuned.ts`), and the plain kernel's own loop where there is none.
  */
 import type { FusedKernel, Grid, Kernel } from '../../../kernels/kernel.ts'
-import type { Launcher, Place } from '../../../kernels/tuned/wasm/task.ts'
+import { type Launcher, noGrid, type Place } from '../../../kernels/tuned/wasm/task.ts'
 import {
   bytesPerElement,
+  type DeviceBuffer,
   type DType,
   type LaunchArgument,
   type RecordedLaunch,
@@ -20,7 +21,8 @@ import { type DirectKernel, directKernels } from './direct.ts'
 import { Library } from './library.ts'
 import { Pool } from './pool.ts'
 import { replay } from './replay.ts'
-import { Room } from './room.ts'
+import { overwritable, rewrite } from './rewrite.ts'
+import { Pieces, Room } from './room.ts'
 import { type CpuOptions, type CpuSettings, cpuSettings } from './settings.ts'
 import { tunedKernels } from './tuned.ts'
 import { controlBytes } from './worker.ts'
@@ -92,13 +94,9 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   }
 
   protected run(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
-    const launcher = this.#tuned.get(kernel)
-    if (launcher) {
-      const tasks = this.#room.tasks((workspace) => launcher([output], grid, parameters, workspace))
-      for (const task of tasks) this.pool.run(task)
-    } else {
-      this.runDirect(kernel, output, grid, parameters)
-    }
+    const launcher = this.tuned(kernel)
+    if (launcher) this.#runTasks(launcher, [output], grid, parameters)
+    else this.runDirect(kernel, output, grid, parameters)
   }
 
   /** Runs a kernel that has no tasks, on this thread. */
@@ -109,22 +107,42 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   }
 
   fuses(kernel: FusedKernel): boolean {
-    return this.#tuned.get(kernel) !== undefined
+    return this.tuned(kernel) !== undefined
   }
 
   launchFused(kernel: FusedKernel, outputs: readonly CpuBuffer[], parameters: readonly LaunchArgument[]): void {
-    const launcher = this.#tuned.get(kernel)!
-    const given = parameters as readonly (CpuBuffer | number)[]
-    const tasks = this.#room.tasks((workspace) => launcher(outputs, [1, 1, 1], given, workspace))
-    for (const task of tasks) this.pool.run(task)
+    this.#runTasks(this.tuned(kernel)!, outputs, noGrid, parameters as readonly (CpuBuffer | number)[])
   }
 
-  /** The tasks of a launch, for a program; undefined where a kernel has none, and JavaScript runs it. */
+  /** What makes the tasks of a launch; undefined where a kernel has none, and JavaScript runs it. */
   tuned(kernel: Kernel | FusedKernel): Launcher | undefined {
     return this.#tuned.get(kernel)
   }
 
-  prepareReplay(launches: readonly RecordedLaunch[]): Replay {
-    return replay(this, launches)
+  #runTasks(
+    launcher: Launcher,
+    outputs: readonly CpuBuffer[],
+    grid: Grid,
+    parameters: readonly (CpuBuffer | number)[],
+  ): void {
+    const tasks = this.#room.tasks((workspace) => launcher(outputs, grid, parameters, workspace))
+    for (const task of tasks) this.pool.run(task)
   }
+
+  operations(
+    kernel: Kernel | FusedKernel,
+    outputs: readonly DeviceBuffer[],
+    grid: Grid,
+    parameters: readonly LaunchArgument[],
+  ): number {
+    const launcher = this.tuned(kernel)
+    if (!launcher) return 0
+    const given = parameters as readonly (CpuBuffer | number)[]
+    return launcher(outputs as CpuBuffer[], grid, given, new Pieces().start(0)).reduce((sum, { cost }) => sum + cost, 0)
+  }
+
+  rewrite = rewrite
+  overwritable = overwritable
+
+  prepareReplay: ((launches: readonly RecordedLaunch[]) => Replay) | undefined = (launches) => replay(this, launches)
 }

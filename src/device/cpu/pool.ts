@@ -96,6 +96,7 @@ export class Pool {
         modules,
         dropped: [],
         job: this.#job,
+        sent: this.#words[control.sent],
         words: control,
       })
       this.#workers.push(worker)
@@ -198,16 +199,15 @@ export class Pool {
     return Atomics.exchange(words, control.failed, 0) === 0
   }
 
-  /** Has the workers leave their loop, and sends them the modules that are new. */
+  /** Sends the workers the modules that are new. They leave their loop for it when the next job comes. */
   #sendModules(): void {
     const { messages, dropped } = this.#library
     const forget = dropped.slice(this.#dropped)
     const modules = messages.slice(this.#sent).filter((message) => !dropped.includes(message))
-    // It stays there: a worker that wakes late finds the next job already announced.
-    this.#words[control.receives] = this.#job + 1
-    this.#announce()
-    for (const worker of this.#workers)
-      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, words: control })
+    const sent = ++this.#words[control.sent]
+    for (const worker of this.#workers) {
+      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, sent, words: control })
+    }
     this.#sent = messages.length
     this.#dropped = dropped.length
   }

@@ -3,7 +3,7 @@
  * must name nothing outside itself.
  *
  * It sleeps until the job number in the control block changes, does its share of the job, and counts itself done. To hear
- * of new modules it must return to its event loop: a job of that kind tells it so.
+ * of new modules it must return to its event loop: it does so when more messages were sent than it has received.
  */
 import type { ModuleMessage } from './library.ts'
 
@@ -15,8 +15,8 @@ export const control = {
   done: 1,
   /** How many workers have started. */
   ready: 2,
-  /** Number of the last job that said to receive modules: who has not yet, does so before any other job. */
-  receives: 3,
+  /** How many messages were sent to each worker after its first: all are to be received before a job. */
+  sent: 3,
   /** Number of the function to call. */
   callee: 4,
   /** How many threads take part, the main one included. */
@@ -43,8 +43,9 @@ export interface WorkerMessage {
   readonly modules: readonly ModuleMessage[]
   /** Numbers of functions to forget: from the first to before the last. */
   readonly dropped: readonly (readonly [number, number])[]
-  /** Number of the job that told the worker to receive this. */
+  /** Number of the last job before this, and of the messages sent until now. */
   readonly job: number
+  readonly sent: number
   readonly words: typeof control
 }
 
@@ -60,7 +61,7 @@ export function workerMain(port: Port): void {
   let memory: WebAssembly.Memory
   let offset = 0
   let thread = 0
-  /** Number of the job whose modules were received last. */
+  let job = 0
   let received = 0
 
   const instantiate = ({ module, imports, hostImports, first, names, types: all }: ModuleMessage) => {
@@ -74,16 +75,15 @@ export function workerMain(port: Port): void {
     })
   }
 
-  const work = (before: number, at: typeof control) => {
+  const work = (at: typeof control) => {
     const words = new Int32Array(memory.buffer, offset, at.given + 48)
     const floats = new Float32Array(memory.buffer, offset, at.given + 48)
-    let job = before
     for (;;) {
       for (let seen = 0; Atomics.load(words, at.job) === job; seen++) {
         if (seen > looks) Atomics.wait(words, at.job, job)
       }
+      if (words[at.sent] !== received) return
       job = Atomics.load(words, at.job)
-      if (words[at.receives] !== received) return
       const threads = words[at.threads]
       if (thread < threads) {
         const callee = words[at.callee]
@@ -111,16 +111,17 @@ export function workerMain(port: Port): void {
     }
   }
 
-  port.onmessage = ({ data: { start, modules, dropped, job, words } }) => {
+  port.onmessage = ({ data: { start, modules, dropped, job: before, sent, words } }) => {
+    received = sent
     if (start) {
+      job = before
       memory = start.memory
       offset = start.offset
       thread = start.thread
     }
     for (const [first, end] of dropped) for (let id = first; id < end; id++) delete functions[id]
     for (const module of modules) instantiate(module)
-    received = new Int32Array(memory.buffer, offset, words.given)[words.receives]
     if (start) Atomics.add(new Int32Array(memory.buffer, offset, words.given), words.ready, 1)
-    work(job, words)
+    work(words)
   }
 }

@@ -1,0 +1,64 @@
+/**
+ * Fewer launches for a captured program, with the same bits: a sum goes into the matrix product that makes one of its
+ * terms, and chains of elementwise launches become one.
+ */
+import { add } from '../../../kernels/elementwise.ts'
+import { matmulAdd } from '../../../kernels/fused-linear.ts'
+import { operandLayout } from '../../../kernels/kernel.ts'
+import { matmul } from '../../../kernels/matmul.ts'
+import type { TracedLaunch, UnplacedValue } from '../device.ts'
+import { type IsTemporary, Uses, valuesRead } from './uses.ts'
+
+/** A product that is only used in a sum with something of its shape takes the sum over. */
+export function foldSums<V extends UnplacedValue>(
+  launches: readonly TracedLaunch<V>[],
+  isTemporary: IsTemporary<V>,
+): TracedLaunch<V>[] {
+  const uses = new Uses(launches)
+  const result: (TracedLaunch<V> | null)[] = [...launches]
+  launches.forEach((sum, at) => {
+    if (
+      sum.kernel !== add ||
+      ![0, 1].every((operand) => operandLayout(sum.grid!, sum.parameters, operand) === 'contiguous')
+    ) {
+      return
+    }
+    const terms = [sum.parameters[0], sum.parameters[4]] as V[]
+    // The product that was made last: the other term is there by then, and the sum need not wait.
+    const made = terms.map((term) => uses.makers.get(term) ?? -1)
+    const order = made[0] > made[1] ? [0, 1] : [1, 0]
+    for (const place of order) {
+      const [product, other] = [terms[place], terms[1 - place]]
+      const from = made[place]
+      const launch = from >= 0 ? result[from] : null
+      const isOnlyHere = uses.readers.get(product)!.length === 1 && product !== other
+      if (launch?.kernel !== matmul || !isTemporary(product) || !isOnlyHere) continue
+      if (uses.changesBetween(valuesRead(launch), from, at)) continue
+      const [n, m, batch] = launch.grid!
+      result[at] = {
+        kernel: matmulAdd,
+        outputs: sum.outputs,
+        grid: null,
+        parameters: [...launch.parameters, other, n, m, batch],
+      }
+      result[from] = null
+      return
+    }
+  })
+  return result.filter((launch) => launch !== null)
+}
+
+export function rewrite<V extends UnplacedValue>(
+  launches: readonly TracedLaunch<V>[],
+  isTemporary: IsTemporary<V>,
+): readonly TracedLaunch<V>[] {
+  return foldSums(launches, isTemporary)
+}
+
+/** Elementwise launches read a cell of an operand that lies as the output does just before they write it. */
+export function overwritable<V>({ kernel, grid, parameters }: TracedLaunch<V>): V[] {
+  if (kernel.kind !== 'map') return []
+  return Array.from({ length: kernel.operands }, (_, operand) => operand)
+    .filter((operand) => operandLayout(grid!, parameters, operand) === 'contiguous')
+    .map((operand) => parameters[4 * operand] as V)
+}

@@ -1,0 +1,99 @@
+/** One step of training: forward, backward, clipping, update. */
+import { capture } from '../autograd/capture.ts'
+import type { Transformer } from '../nn/index.ts'
+import { clipGradNorm, type Optimizer } from '../optim/index.ts'
+import { tensor } from '../tensor/create.ts'
+import { defaultGenerator, type GeneratorState } from '../tensor/random.ts'
+import { scope, type Tensor } from '../tensor/tensor.ts'
+import type { TrainConfig } from './config.ts'
+import type { RunData } from './data.ts'
+import type { TokenBatch } from './text.ts'
+
+/** What a step says of itself: mean loss in nats, and the norm of the gradient before clipping. */
+export interface StepValues {
+  readonly loss: number
+  readonly norm: number
+}
+
+/** What a step works with. */
+export interface Trained {
+  readonly config: TrainConfig
+  readonly data: RunData
+  readonly model: Transformer
+  readonly optimizer: Optimizer
+  readonly parameters: ReadonlyMap<string, Tensor>
+  /** Place in the stream of initial weights and dropout. */
+  random: GeneratorState
+}
+
+/** Runs `body` with the default generator at the stream's place, and gives it back where the program had it. */
+export function drawing<R>(stream: { random: GeneratorState }, body: () => R): R {
+  const outside = defaultGenerator.state
+  defaultGenerator.state = stream.random
+  try {
+    return body()
+  } finally {
+    stream.random = defaultGenerator.state
+    defaultGenerator.state = outside
+  }
+}
+
+/** Forward, backward and clipping. Gradients stay with the parameters; both results have shape []. */
+function gradients({ config, data, model, parameters }: Trained, x: Tensor, y: Tensor): [Tensor, Tensor] {
+  const loss = model.loss(x, y, { ignoreIndex: data.ignoreIndex, training: true })
+  loss.backward()
+  return [loss.detach(), clipGradNorm([...parameters.values()], config.clip ?? Number.POSITIVE_INFINITY)]
+}
+
+const tensorsOf = ({ model }: Trained, { inputs, targets, B, T }: TokenBatch): Tensor[] =>
+  [inputs, targets].map((ids) => tensor(ids, { shape: [B, T], device: model.device }))
+
+async function read([loss, norm]: readonly Tensor[]): Promise<StepValues> {
+  const values = { loss: await loss.item(), norm: await norm.item() }
+  loss.dispose()
+  norm.dispose()
+  return values
+}
+
+/**
+ * A session's first step, which looks at loss and gradient before it touches the weights: what is wrong with weights, data
+ * or configuration from the beginning shows here.
+ *
+ * @param check rejects when the step must not be taken
+ */
+export async function firstStep(
+  trained: Trained,
+  batch: TokenBatch,
+  check: (values: StepValues) => Promise<void>,
+): Promise<StepValues> {
+  const results = drawing(trained, () =>
+    scope(() => {
+      const [x, y] = tensorsOf(trained, batch)
+      return gradients(trained, x, y)
+    }),
+  )
+  const values = await read(results)
+  await check(values)
+  trained.optimizer.step()
+  trained.optimizer.zeroGrad()
+  return values
+}
+
+/** All later steps: captured, the update included, so that nothing is waited for within a step. */
+export function stepProgram(trained: Trained): ((batch: TokenBatch) => Promise<StepValues>) & Disposable {
+  const { optimizer } = trained
+  const step = capture((x: Tensor, y: Tensor) => {
+    const results = gradients(trained, x, y)
+    optimizer.step()
+    optimizer.zeroGrad()
+    return results
+  })
+  const run = (batch: TokenBatch): Promise<StepValues> => {
+    const [x, y] = tensorsOf(trained, batch)
+    const results = drawing(trained, () => step(x, y))
+    x.dispose()
+    y.dispose()
+    return read(results)
+  }
+  return Object.assign(run, { [Symbol.dispose]: step.dispose })
+}
