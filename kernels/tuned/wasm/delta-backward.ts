@@ -17,8 +17,10 @@ import { type FunctionBuilder, floats, integers, type WasmModule } from './assem
 import {
   bytes,
   defineClearRows,
+  defineFetchRows,
   defineTranspose,
   eachItem,
+  fetchSegment,
   type Item,
   least,
   segmentParameters,
@@ -101,11 +103,16 @@ const includes = (names: readonly Name[], name: Name) => names.includes(name)
  * A segment backward in time. `states` [B, H, V, K] holds G transposed; `ends` is a head's S after the segment, transposed, and
  * `endStep` the bytes to the next head's.
  */
-function defineGradientSegment(module: WasmModule, clearRows: ReturnType<typeof defineClearRows>) {
+function defineGradientSegment(
+  module: WasmModule,
+  clearRows: ReturnType<typeof defineClearRows>,
+  fetchRows: ReturnType<typeof defineFetchRows>,
+) {
   const steps = defineGradientSteps(module)
   const names = ['q', 'k', 'v', 'out', 'errors', 'dout', 'decays', 'beta', 'dk', 'dv', 'dg', 'dbeta'] as const
   const parameters = { ...integers(...names, 'ends', 'endStep'), ...shared, ...withScratch } as const
   return module.function('gradientSegment', parameters, (f, p) => {
+    fetchSegment(f, fetchRows, p, [p.q, p.k, p.dk], [p.v, p.out, p.errors, p.dout, p.dv])
     eachItem(f, p, (item) => {
       const places = new Places(f, p, item, names)
       const { at } = places
@@ -126,11 +133,16 @@ function defineGradientSegment(module: WasmModule, clearRows: ReturnType<typeof 
 }
 
 /** A segment forward in time, after `gradientSegment`: adds to dk, and writes dq. `states` holds S transposed. */
-function defineStateSegment(module: WasmModule, clearRows: ReturnType<typeof defineClearRows>) {
+function defineStateSegment(
+  module: WasmModule,
+  clearRows: ReturnType<typeof defineClearRows>,
+  fetchRows: ReturnType<typeof defineFetchRows>,
+) {
   const steps = defineStateSteps(module)
   const names = ['k', 'errors', 'dout', 'decays', 'beta', 'dq', 'dk', 'dv'] as const
   const parameters = { ...integers(...names), ...shared, ...withRange } as const
   return module.function('stateSegment', parameters, (f, p) => {
+    fetchSegment(f, fetchRows, p, [p.k, p.dq, p.dk], [p.errors, p.dout, p.dv])
     eachItem(f, p, (item) => {
       const places = new Places(f, p, item, names)
       const { at } = places
@@ -160,9 +172,10 @@ function defineTurn(module: WasmModule) {
 
 export function defineDeltaBackward(module: WasmModule) {
   const clearRows = defineClearRows(module)
+  const fetchRows = defineFetchRows(module)
   return {
     turn: defineTurn(module),
-    gradientSegment: defineGradientSegment(module, clearRows),
-    stateSegment: defineStateSegment(module, clearRows),
+    gradientSegment: defineGradientSegment(module, clearRows, fetchRows),
+    stateSegment: defineStateSegment(module, clearRows, fetchRows),
   }
 }

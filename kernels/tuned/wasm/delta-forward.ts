@@ -14,8 +14,10 @@ import {
   bytes,
   COLUMNS,
   defineCopyRows,
+  defineFetchRows,
   defineTranspose,
   eachItem,
+  fetchSegment,
   least,
   segmentParameters,
   sum,
@@ -47,22 +49,21 @@ function defineSteps(module: WasmModule, vectors: number): Callee<typeof stepPar
       for (const sum of sums) f.set(sum, zero)
     }
     const [q, k, next, row] = range(4).map(() => f.local('i32'))
-    /** Four rows a turn. */
-    const eachRow = (pointers: Local<'i32'>[], body: (key: number, row: number) => void) => {
+    const eachRow = (pointers: Local<'i32'>[], body: () => void) => {
       f.set(row, p.state)
-      f.times(i32.shr_u(p.K, 2), () => {
-        for (const i of range(4)) body(4 * i, i * rowBytes)
-        for (const pointer of pointers) f.advance(pointer, vectorBytes)
-        f.advance(row, 4 * rowBytes)
+      f.times(p.K, () => {
+        body()
+        for (const pointer of pointers) f.advance(pointer, 4)
+        f.advance(row, rowBytes)
       })
     }
 
     clear(lookups)
     f.set(next, p.k)
-    eachRow([next], (key, at) => {
-      const keySplat = f.local('v128', v128.load32_splat(next, key))
+    eachRow([next], () => {
+      const keySplat = f.local('v128', v128.load32_splat(next))
       for (const c of columns) {
-        f.set(lookups[c], f.madd(v128.load(row, at + c * vectorBytes), keySplat, lookups[c]))
+        f.set(lookups[c], f.madd(v128.load(row, c * vectorBytes), keySplat, lookups[c]))
       }
     })
 
@@ -83,14 +84,14 @@ function defineSteps(module: WasmModule, vectors: number): Callee<typeof stepPar
       // After the last step nothing is looked up: any key will do.
       f.set(p.k, select(left, i32.add(p.k, p.keyStep), p.k))
       f.set(next, p.k)
-      eachRow([q, k, next], (key, at) => {
+      eachRow([q, k, next], () => {
         const [keySplat, querySplat, nextSplat] = [k, q, next].map((pointer) =>
-          f.local('v128', v128.load32_splat(pointer, key)),
+          f.local('v128', v128.load32_splat(pointer)),
         )
         for (const c of columns) {
-          const cell = f.local('v128', f32x4.mul(v128.load(row, at + c * vectorBytes), decay))
+          const cell = f.local('v128', f32x4.mul(v128.load(row, c * vectorBytes), decay))
           f.set(cell, f.madd(keySplat, corrections[c], cell))
-          f.store(row, cell, at + c * vectorBytes)
+          f.store(row, cell, c * vectorBytes)
           f.set(reads[c], f.madd(querySplat, cell, reads[c]))
           f.set(lookups[c], f.madd(nextSplat, cell, lookups[c]))
         }
@@ -109,6 +110,7 @@ function defineSteps(module: WasmModule, vectors: number): Callee<typeof stepPar
  */
 function defineSegment(module: WasmModule) {
   const transpose = defineTranspose(module)
+  const fetchRows = defineFetchRows(module)
   // V is a multiple of 4: the last block may be narrower.
   const [steps4, steps8] = [defineSteps(module, 1), defineSteps(module, 2)]
   const parameters = {
@@ -120,6 +122,7 @@ function defineSegment(module: WasmModule) {
   return module.function('forwardSegment', parameters, (f, p) => {
     const { H, K, V } = p
     const [keyStep, valueStep, gateStep] = [K, V, 1].map((width) => f.local('i32', bytes(i32.mul(H, width))))
+    fetchSegment(f, fetchRows, p, [p.q, p.k], [p.v, p.out, p.errors])
     eachItem(f, p, ({ head, first, columns, row }) => {
       const keys = f.local('i32', bytes(i32.mul(row, K)))
       const values = f.local('i32', bytes(i32.add(i32.mul(row, V), first)))

@@ -174,3 +174,63 @@ export function defineClearRows(module: WasmModule): Callee<typeof span> {
     )
   })
 }
+
+/** A processor reads memory in lines of at least so many bytes. */
+const lineBytes = 64
+
+/** Reads a number of each line of `rows` rows of `columns` floats: they are in cache afterwards. */
+export function defineFetchRows(module: WasmModule): Callee<typeof span> {
+  return module.function('fetchRows', span, (f, { at, step, rows, columns }) => {
+    const length = f.local('i32', i32.shl(columns, 2))
+    f.times(rows, () => {
+      const end = f.local('i32', i32.add(at, length))
+      const line = f.local('i32', at)
+      f.while(i32.lt_u(line, end), () => {
+        f.drop(i32.load(line))
+        f.advance(line, lineBytes)
+      })
+      f.advance(at, step)
+    })
+  })
+}
+
+/**
+ * Brings a segment's rows into cache, those of the heads that a call works on side by side, as they lie in memory. Head by
+ * head, the steps would read a short piece of each row, where no prefetcher of a processor finds the next.
+ *
+ * @param keys tensors [B, T, H, K]
+ * @param values tensors [B, T, H, V]
+ */
+export function fetchSegment(
+  f: FunctionBuilder,
+  fetchRows: Callee<typeof span>,
+  p: Readonly<Record<keyof typeof segmentParameters | 'from' | 'to', Local<'i32'>>>,
+  keys: readonly Local<'i32'>[],
+  values: readonly Local<'i32'>[],
+): void {
+  const { T, H, K, V, splits, step, steps } = p
+  const inSequence = f.local('i32', i32.mul(H, splits))
+  const item = f.local('i32', p.from)
+  f.while(i32.lt_u(item, p.to), () => {
+    const sequence = f.local('i32', i32.div_u(item, inSequence))
+    const end = f.local('i32', least(i32.mul(i32.add(sequence, 1), inSequence), p.to))
+    const first = f.local('i32', i32.div_u(item, splits))
+    const heads = f.local('i32', i32.sub(i32.div_u(i32.add(end, i32.sub(splits, 1)), splits), first))
+    const row = f.local(
+      'i32',
+      sum(i32.mul(i32.add(i32.mul(sequence, T), step), H), i32.sub(first, i32.mul(sequence, H))),
+    )
+    for (const [tensors, width] of [
+      [keys, K],
+      [values, V],
+    ] as const) {
+      for (const tensor of tensors) {
+        f.call(fetchRows, {
+          ...{ at: i32.add(tensor, bytes(i32.mul(row, width))), step: bytes(i32.mul(H, width)) },
+          ...{ rows: steps, columns: i32.mul(heads, width) },
+        })
+      }
+    }
+    f.set(item, end)
+  })
+}
