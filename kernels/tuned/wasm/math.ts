@@ -120,14 +120,15 @@ export function exponential(f: FunctionBuilder, constants = new Constants(f)): V
  * -86.6, where e^x is 2^-125; NaN stays NaN.
  */
 export function exponentialBelow0(f: FunctionBuilder, constants = new Constants(f)): VectorFunction {
-  // 2^n by addition to an exponent that must stay above 0: e^r is at least sqrt(1/2), so n may be -125.
+  // So that 2^n is no subnormal number. What comes of x below, infinity too, is masked out.
   const least = constants.float(-86.6)
   const one = constants.float(1)
   const reduce = reducedExponential(f, constants)
   return (given) => {
     const x = f.local('v128', given)
     const { turns, less1 } = reduce(x)
-    return v128.andnot(i32x4.add(f32x4.add(less1, one), i32x4.shl(turns, 23)), f32x4.lt(x, least))
+    const powerOf2 = i32x4.add(i32x4.shl(turns, 23), one)
+    return v128.andnot(f32x4.mul(f32x4.add(less1, one), powerOf2), f32x4.lt(x, least))
   }
 }
 
