@@ -9,7 +9,7 @@ const values = (tensors: readonly Tensor[]) => Promise.all(tensors.map(async (t)
 /** One parameter after two steps, the second under a guard, with its moments. */
 async function stepped(size: number, guard: number | undefined): Promise<number[][]> {
   const parameter = tensor(
-    Array.from({ length: size }, (_, i) => Math.sin(i)),
+    Array.from({ length: size }, (_, i) => Math.sin(i + 1)),
     { requiresGrad: true },
   )
   const optimizer = new AdamW([parameter], { lr: 0.1 })

@@ -44,7 +44,7 @@ function startWorker(): Starter {
 const mayWait: boolean = typeof document === 'undefined'
 
 /** Looks at the counter of finished workers before sleeping. */
-const looks = 100_000
+const looks = 20_000
 
 export class Pool {
   /** Threads at most, this one included. */

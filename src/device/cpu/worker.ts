@@ -55,7 +55,7 @@ interface Port {
 
 export function workerMain(port: Port): void {
   /** Looks at the job number before sleeping: some hundred microseconds, in which a training loop gives the next job. */
-  const looks = 50_000
+  const looks = 20_000
   const functions: ((...values: number[]) => void)[] = []
   const types: (readonly string[])[] = []
   let memory: WebAssembly.Memory
