@@ -48,13 +48,16 @@ export function linearKernel({ activation, hasBias, saves }: Epilogue): FusedKer
   return found?.[0]
 }
 
-/** C[z] = A[z] B[z] + residual[z], as `matmul` (kernels/matmul.ts) with something of the result's shape added at the end. */
+/**
+ * out = a b + residual: kernels/matmul.ts with its strides and the sizes of its grid, plus an array of the result's shape.
+ * No operation launches it: a device puts it in place of a product whose result is only added to something.
+ */
 export const matmulAdd = defineFused(
   'matmulAdd',
   {
-    ...{ a: 'array', b: 'array', K: 'integer' },
-    ...{ az: 'integer', ay: 'integer', ak: 'integer', bz: 'integer', bk: 'integer', bx: 'integer' },
-    ...{ residual: 'array', n: 'integer', m: 'integer', batch: 'integer' },
+    ...{ a: 'array', b: 'array', residual: 'array' },
+    ...{ K: 'integer', az: 'integer', ay: 'integer', ak: 'integer', bz: 'integer', bk: 'integer', bx: 'integer' },
+    ...{ m: 'integer', n: 'integer', batch: 'integer' },
   },
   { out: 'new' },
 )

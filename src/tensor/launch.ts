@@ -3,7 +3,7 @@ import type { CellKernel, FusedKernel, Grid, MapKernel } from '../../kernels/ker
 import type { Device, DType, LaunchArgument } from '../device/device.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { currentValue, type HostNumber, recorder } from './recording.ts'
-import { broadcastStrides, collapse, sameShape, type Shape, sizeOf } from './shape.ts'
+import { broadcastStrides, collapse, type Shape, sameShape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 import { isTensor, Tensor } from './tensor.ts'
 

@@ -1,8 +1,8 @@
 /**
  * The activation at the end of a product, applied to a block of its results while that is in cache.
  *
- * Relative errors in u = 2^-24: sigmoid 6, silu 7 (sigmoid, then a product). gelu x s(w), w = 2 sqrt(2 / pi) (x + 0.044715 x^3):
- * w is wrong by 4 u |w|, which changes s(w) by at most as much relatively, so 7 + 4 |w|.
+ * Relative errors in u = 2^-24: sigmoid s 6, silu 7 (s, then a product). gelu is x s(w), w = 2 sqrt(2 / pi) (x + 0.044715 x^3);
+ * w is wrong by at most 5 u |w|, which changes s(w) by as much relatively, so 7 + 5 |w|.
  */
 import { type Activation, linearActivations } from '../../fused-linear.ts'
 import { type FunctionBuilder, integers, type WasmModule } from './assembler.ts'

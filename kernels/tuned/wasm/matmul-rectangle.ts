@@ -10,6 +10,7 @@
 import { integers, type WasmModule } from './assembler.ts'
 import { i32, type Local, type Operand, select, type Value } from './instructions.ts'
 import type { defineActivate } from './matmul-activation.ts'
+import type { defineAddRectangle } from './matmul-add.ts'
 import type { defineBlocks, TileShape } from './matmul-block.ts'
 import type { definePack } from './matmul-pack.ts'
 
@@ -18,8 +19,8 @@ const elementBytes = 4
 /** Depth of a block at most: a panel of B stays in the first-level cache, 256 x 8 floats 8 KB, 256 x 16 floats 16 KB. */
 const deepestBlock = 256
 /** Rows of a block of A: 256 x 160 floats, 160 KB of the second-level cache. */
-const rowsPerBlock = 256
-/** Columns of a block of B: 256 x 1024 floats, 1 MB. */
+const rowsPerBlock = 160
+/** Columns of a block of B: 256 x 512 floats, 512 KB. */
 const columnsPerBlock = 512
 
 const roundUp = (size: number, multiple: number) => Math.ceil(size / multiple) * multiple
@@ -58,9 +59,11 @@ interface Parts {
   readonly packColumns: ReturnType<typeof definePack>
   readonly blocks: ReturnType<typeof defineBlocks>
   readonly activate: ReturnType<typeof defineActivate>
+  readonly addRectangle: ReturnType<typeof defineAddRectangle>
 }
 
-export function defineRectangle(module: WasmModule, { tile, packRows, packColumns, blocks, activate }: Parts) {
+export function defineRectangle(module: WasmModule, parts: Parts) {
+  const { tile, packRows, packColumns, blocks, activate, addRectangle } = parts
   const tileColumns = 4 * tile.vectors
   const panelRow = elementBytes * tileColumns
   const packedARow = elementBytes * tile.rows
@@ -78,6 +81,8 @@ export function defineRectangle(module: WasmModule, { tile, packRows, packColumn
     const { columns, depth, depthLeft, rows, rowsLeft, aBlock, bBlock, aRows, cRows } = local
     const [adds, plus, plusRowStep, plusRows] = [0, 0, 0, 0].map(() => f.local('i32'))
     const isInPlace = f.local('i32')
+    const addsLater = f.local('i32', i32.and(i32.and(accumulate, i32.lt_u(depthBlock, k)), i32.ne(addend, c)))
+    const addendRows = f.local('i32')
     const packedB = f.local('i32', i32.add(scratch, edgeBytes(tile)))
     const packedA = f.local('i32', i32.add(scratch, aRoom))
     const least = (x: Value<'i32'>, limit: Operand<'i32'>) =>
@@ -131,10 +136,14 @@ export function defineRectangle(module: WasmModule, { tile, packRows, packColumn
       f.set(aRows, aBlock)
       f.set(cRows, c)
       f.set(plusRows, plus)
+      f.set(addendRows, addend)
       f.set(rowsLeft, m)
       f.while(rowsLeft, () => {
         f.set(rows, least(rowsLeft, rowBlock))
         block()
+        f.if(i32.and(addsLater, i32.eq(depth, depthLeft)), () => {
+          f.call(addRectangle, { rows, columns, c: cRows, cRowStep, addend: addendRows, addendRowStep })
+        })
         f.if(i32.and(i32.ne(activation, 0), i32.eq(depth, depthLeft)), () => {
           f.call(activate, {
             ...{ activation, source: cRows, target: i32.add(cRows, resultOffset), rows, columns, rowStep: cRowStep },
@@ -144,6 +153,7 @@ export function defineRectangle(module: WasmModule, { tile, packRows, packColumn
         f.advance(aRows, i32.mul(rows, aRowStep))
         f.advance(cRows, i32.mul(rows, cRowStep))
         f.advance(plusRows, i32.mul(rows, plusRowStep))
+        f.advance(addendRows, i32.mul(rows, addendRowStep))
         f.set(rowsLeft, i32.sub(rowsLeft, rows))
       })
     }
@@ -152,8 +162,8 @@ export function defineRectangle(module: WasmModule, { tile, packRows, packColumn
       f.set(columns, least(n, columnsPerBlock))
       // Only whole panels can be read where they lie; the columns that do not fill one are another turn, and packed.
       f.set(isInPlace, i32.and(i32.eqz(packsB), i32.ge_u(columns, tileColumns)))
-      f.if(isInPlace, () => f.set(columns, i32.and(columns, -tileColumns)))
-      f.set(adds, accumulate)
+      f.if(isInPlace, () => f.set(columns, i32.sub(columns, i32.rem_u(columns, tileColumns))))
+      f.set(adds, i32.and(accumulate, i32.eqz(addsLater)))
       f.set(plus, addend)
       f.set(plusRowStep, addendRowStep)
       f.set(aBlock, a)

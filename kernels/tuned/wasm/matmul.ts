@@ -1,15 +1,15 @@
 /**
  * The float32 matrix product of the cpu device, C[z] = A[z] B[z] with what may follow it: how its launches become tasks.
  */
-import { type Activation, matmulAdd } from '../../fused-linear.ts'
-import type { FusedKernel, Grid, Kernel } from '../../kernel.ts'
+import type { Activation } from '../../fused-linear.ts'
+import type { Kernel } from '../../kernel.ts'
 import { matmul } from '../../matmul.ts'
 import type { Features } from './assembler.ts'
 import { activationNumber } from './matmul-activation.ts'
 import type { TileShape } from './matmul-block.ts'
 import { depthBlockOf, rectangleRoom } from './matmul-rectangle.ts'
-import { productFunctions } from './product.ts'
-import { type Launcher, type Place, type Task, type TaskArgument, task } from './task.ts'
+import { type ProductFunctions, productFunctions } from './product.ts'
+import { type Launcher, type Place, type Task, task } from './task.ts'
 
 /** The matrices of a batch in a buffer: strides in elements, 0 allowed. `across` are A's rows and B's columns. */
 export interface Operand {
@@ -59,6 +59,11 @@ function simplified(product: Product): Product {
   return product
 }
 
+function fewStrips({ n, b }: Product) {
+  const strip = b.across === 1 ? fewColumns.byRows : fewColumns.byColumns
+  return { strips: Math.ceil(n / strip), strip, byColumns: 1 }
+}
+
 /** Strips of columns or of rows: what keeps many threads the least busy, with equal shares, and copying the least. */
 function stripsOf(tile: TileShape, { batch, m, n }: Product, packsA: boolean, packsB: boolean) {
   if (batch >= 4 * manyThreads) return { strips: 1, strip: n, byColumns: 1 }
@@ -74,61 +79,65 @@ function stripsOf(tile: TileShape, { batch, m, n }: Product, packsA: boolean, pa
   return columnsTime <= rowsTime ? { ...columns, byColumns: 1 } : { ...rows, byColumns: 0 }
 }
 
-/** The product as a task. */
-export function productTask(features: Features, given: Product): Task {
+/** The product as a task. Its arguments are one literal, which is made quickly: small products are launched often. */
+export function productTask(functions: ProductFunctions, given: Product): Task {
   const product = simplified(given)
   const { batch, m, n, k, a, b, sums, addend, activation = 'identity', out = sums } = product
-  const { tile, multiply, multiplyFew } = productFunctions(features)
-  const cost = 2 * batch * m * n * k
-  const bytes = (elements: number) => elementBytes * elements
-  const operands = {
-    ...{ m, n, k, a: a.offset, b: b.offset, c: sums.offset },
-    ...{ aBatchStep: bytes(a.batch), aRowStep: bytes(a.across), aDepthStep: bytes(a.depth) },
-    ...{ bBatchStep: bytes(b.batch), bColumnStep: bytes(b.across), bDepthStep: bytes(b.depth) },
-    ...{ cBatchStep: bytes(m * n), cRowStep: bytes(n) },
-    ...{ accumulate: addend ? 1 : 0, addend: addend?.place.offset ?? 0 },
-    ...{ addendBatchStep: addend?.isRow ? 0 : bytes(m * n), addendRowStep: addend?.isRow ? 0 : bytes(n) },
-    ...{ activation: activationNumber(activation), resultOffset: out.offset - sums.offset },
+  const { tile, multiply, multiplyFew } = functions
+  const { relaxed } = functions.module.features
+  const isFew = (m === 1 && b.across === 1) || (m <= fewRows && a.depth === 1 && b.depth === 1)
+  const packsA = !isFew && n > (a.depth === 1 && relaxed ? packingPays.rowsOfA : packingPays.a)
+  const packsB = !isFew && (b.across !== 1 || m > packingPays.b)
+  const { strips, strip, byColumns } = isFew ? fewStrips(product) : stripsOf(tile, product, packsA, packsB)
+  const { aRoom, bytes } = rectangleRoom(tile, m, n, k, packsA)
+  const isRow = addend?.isRow === true
+  const parameters = {
+    m,
+    n,
+    k,
+    a: a.offset,
+    aRowStep: elementBytes * a.across,
+    aDepthStep: elementBytes * a.depth,
+    b: b.offset,
+    bDepthStep: elementBytes * b.depth,
+    bColumnStep: elementBytes * b.across,
+    c: sums.offset,
+    cRowStep: elementBytes * n,
+    accumulate: addend ? 1 : 0,
+    addend: addend ? addend.place.offset : 0,
+    addendRowStep: isRow ? 0 : elementBytes * n,
+    activation: activationNumber(activation),
+    resultOffset: out.offset - sums.offset,
+    aBatchStep: elementBytes * a.batch,
+    bBatchStep: elementBytes * b.batch,
+    cBatchStep: elementBytes * m * n,
+    addendBatchStep: isRow ? 0 : elementBytes * m * n,
+    strips,
+    strip,
+    byColumns,
+    packsA: packsA ? 1 : 0,
+    packsB: packsB ? 1 : 0,
+    depthBlock: depthBlockOf(k),
+    aRoom,
   }
-
-  if ((m === 1 && b.across === 1) || (m <= fewRows && a.depth === 1 && b.depth === 1)) {
-    const strip = b.across === 1 ? fewColumns.byRows : fewColumns.byColumns
-    const strips = Math.ceil(n / strip)
-    const all = { ...operands, strips, strip, byColumns: 1 }
-    return task(multiplyFew, all, { items: batch * strips, cost, scratch: 16 })
-  }
-  const packsA = n > (a.depth === 1 && features.relaxed ? packingPays.rowsOfA : packingPays.a)
-  const packsB = b.across !== 1 || m > packingPays.b
-  const { strips, strip, byColumns } = stripsOf(tile, product, packsA, packsB)
-  const { aRoom, bytes: scratch } = rectangleRoom(tile, m, n, k, packsA)
-  const blocking = { packsA: packsA ? 1 : 0, packsB: packsB ? 1 : 0, depthBlock: depthBlockOf(k), aRoom }
-  return task(
-    multiply,
-    { ...operands, strips, strip, byColumns, ...blocking },
-    { items: batch * strips, cost, scratch },
-  )
+  const options = { items: batch * strips, cost: 2 * batch * m * n * k, scratch: bytes }
+  return isFew ? task(multiplyFew, parameters, options) : task(multiply, parameters, options)
 }
 
-/** The product of a launch of `matmul`. */
-function productOf([n, m, batch]: Grid, parameters: readonly (Place | TaskArgument)[], sums: Place): Product {
-  const [a, b] = parameters as Place[]
-  const [k, az, ay, ak, bz, bk, bx] = parameters.slice(2) as number[]
-  return {
-    ...{ batch, m, n, k, sums },
-    a: { offset: a.offset, batch: az, across: ay, depth: ak },
-    b: { offset: b.offset, batch: bz, across: bx, depth: bk },
-  }
-}
-
-export function matmulKernels(features: Features): [Kernel | FusedKernel, Launcher][] {
+export function matmulKernels(features: Features): [Kernel, Launcher][] {
   return [
-    [matmul, ([sums], grid, parameters) => [productTask(features, productOf(grid, parameters, sums))]],
     [
-      matmulAdd,
-      ([sums], _, parameters) => {
-        const [place, ...grid] = parameters.slice(9) as [Place, number, number, number]
-        const addend = { place, isRow: false }
-        return [productTask(features, { ...productOf(grid, parameters, sums), addend })]
+      matmul,
+      ([sums], [n, m, batch], parameters) => {
+        const [a, b] = parameters as Place[]
+        const [k, az, ay, ak, bz, bk, bx] = parameters.slice(2) as number[]
+        return [
+          productTask(productFunctions(features), {
+            ...{ batch, m, n, k, sums },
+            a: { offset: a.offset, batch: az, across: ay, depth: ak },
+            b: { offset: b.offset, batch: bz, across: bx, depth: bk },
+          }),
+        ]
       },
     ],
   ]

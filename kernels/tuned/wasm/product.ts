@@ -9,6 +9,7 @@
  */
 import { type Features, integers, WasmModule } from './assembler.ts'
 import { defineActivate } from './matmul-activation.ts'
+import { defineAddRectangle } from './matmul-add.ts'
 import { blockParameters, defineBlocks, type TileShape } from './matmul-block.ts'
 import { defineFew } from './matmul-few.ts'
 import { definePack } from './matmul-pack.ts'
@@ -20,7 +21,7 @@ import { defineMultiply } from './matmul-task.ts'
  * product without a fused multiply-add takes one more; where V8 pairs vectors, a pair takes one.
  */
 export function tileShape({ relaxed, wide }: Features): TileShape {
-  if (relaxed && wide) return (globalThis as any).TILE ?? { rows: 4, vectors: 4 }
+  if (relaxed && wide) return { rows: 4, vectors: 4 }
   return relaxed ? { rows: 6, vectors: 2 } : { rows: 5, vectors: 2 }
 }
 
@@ -31,7 +32,8 @@ export function defineProduct(features: Features, tile: TileShape) {
   const packColumns = definePack(module, 'packColumns', 4 * tile.vectors)
   const blocks = defineBlocks(module, tile)
   const activate = defineActivate(module)
-  const rectangle = defineRectangle(module, { tile, packRows, packColumns, blocks, activate })
+  const addRectangle = defineAddRectangle(module)
+  const rectangle = defineRectangle(module, { tile, packRows, packColumns, blocks, activate, addRectangle })
   /** A block whose addend is C itself. */
   const inPlace = (layout: 'adjacent' | 'strided') =>
     module.function(layout, integers(...blockParameters), (f, given) => {

@@ -94,12 +94,14 @@ export function task<P extends Parameters>(
     isIndependent = false,
   }: { items?: number; cost: number; scratch?: number; isIndependent?: boolean },
 ): Task {
-  const values: TaskArgument[] = []
-  for (const name in callee.parameters) {
-    if (!(name in withScratch)) values.push((given as Readonly<Record<string, TaskArgument>>)[name])
-  }
+  let names = givenNames.get(callee)
+  if (!names) givenNames.set(callee, (names = Object.keys(callee.parameters).filter((name) => !(name in withScratch))))
+  const values = names.map((name) => (given as Readonly<Record<string, TaskArgument>>)[name])
   return { callee, given: values, items, cost, scratch, isIndependent }
 }
+
+/** The names of what a launch gives, kept because small kernels are launched often. */
+const givenNames = new WeakMap<Callee, readonly string[]>()
 
 /** What a launcher gets for a fused kernel, which has no grid. */
 export const noGrid: Grid = [1, 1, 1]

@@ -35,11 +35,12 @@ export function foldSums<V extends UnplacedValue>(
       if (launch?.kernel !== matmul || !isTemporary(product) || !isOnlyHere) continue
       if (uses.changesBetween(valuesRead(launch), from, at)) continue
       const [n, m, batch] = launch.grid!
+      const [operands, sizes] = [launch.parameters.slice(0, 2), launch.parameters.slice(2)]
       result[at] = {
         kernel: matmulAdd,
         outputs: sum.outputs,
         grid: null,
-        parameters: [...launch.parameters, other, n, m, batch],
+        parameters: [...operands, other, ...sizes, m, n, batch],
       }
       result[from] = null
       return

@@ -9,6 +9,7 @@ import { cumsumKernels } from '../../../kernels/tuned/wasm/cumsum.ts'
 import { deltaKernels } from '../../../kernels/tuned/wasm/delta.ts'
 import { readingFloats } from '../../../kernels/tuned/wasm/from-integers.ts'
 import { indexingKernels } from '../../../kernels/tuned/wasm/indexing.ts'
+import { linearLaunchers } from '../../../kernels/tuned/wasm/linear.ts'
 import { logSumKernels } from '../../../kernels/tuned/wasm/log-sum.ts'
 import { matmulKernels } from '../../../kernels/tuned/wasm/matmul.ts'
 import { movementKernels } from '../../../kernels/tuned/wasm/movement.ts'
@@ -42,6 +43,7 @@ export function tunedKernels(features: Features): Map<Kernel | FusedKernel, Laun
   return new Map([
     ...make([
       matmulKernels,
+      linearLaunchers,
       movementKernels,
       indexingKernels,
       clipKernels,

@@ -5,6 +5,7 @@
  */
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { productTask } from '../../../kernels/tuned/wasm/matmul.ts'
+import { productFunctions } from '../../../kernels/tuned/wasm/product.ts'
 import { nodeMajor } from './v8-flags.ts'
 
 /** The product of the trial: n x n, at byte offsets in the child's memory. */
@@ -56,7 +57,7 @@ function trial(): Trial {
   const modules = [false, true].map((wide) => {
     const features: Features = { relaxed: true, wide }
     const matrix = (offset: number) => ({ offset, batch: 0, across: n, depth: 1 })
-    const { callee, given, items } = productTask(features, {
+    const { callee, given, items } = productTask(productFunctions(features), {
       ...{ batch: 1, m: n, n, k: n, a: matrix(places.a), b: { ...matrix(places.b), across: 1, depth: n } },
       sums: { dtype: 'float32', offset: places.out, length: n * n },
     })
