@@ -110,6 +110,11 @@ export class FunctionBuilder {
     return this.#module.features.relaxed ? f32x4.relaxed_madd(x, y, z) : f32x4.add(f32x4.mul(x, y), z)
   }
 
+  /** z - x y a lane, rounded as `madd` rounds. */
+  nmadd(x: Operand<'v128'>, y: Operand<'v128'>, z: Operand<'v128'>): Value<'v128'> {
+    return this.#module.features.relaxed ? f32x4.relaxed_nmadd(x, y, z) : f32x4.sub(z, f32x4.mul(x, y))
+  }
+
   /** `yes` in the lanes where `mask` is all ones, `no` where it is all zeros; both are computed. */
   choose(mask: Operand<'v128'>, yes: Operand<'v128'>, no: Operand<'v128'>): Value<'v128'> {
     return this.#module.features.relaxed ? i32x4.relaxed_laneselect(yes, no, mask) : v128.bitselect(yes, no, mask)

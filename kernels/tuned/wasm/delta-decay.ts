@@ -8,7 +8,7 @@ import { eachVector } from './vectors.ts'
 /** Beyond these e^x is infinite or 0 in float32, subnormal numbers included. */
 const [highest, lowest] = [89, -104]
 /** ln 2 in two parts, the first with so few digits that n times it is exact. */
-const [ln2High, ln2Low] = [0.693359375, -2.12194440054690583e-4]
+const [ln2High, ln2Low] = [0.693359375, -2.121944400546906e-4]
 /** e^r - 1 - r over r^2 on |r| <= ln 2 / 2: the Taylor series, whose next term is 1.2e-8 of e^r at most. */
 const coefficients = [1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2]
 

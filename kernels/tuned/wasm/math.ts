@@ -15,12 +15,13 @@
  * fused multiply-add. u = 2^-24 is the largest relative error of one rounding.
  */
 import type { FunctionBuilder } from './assembler.ts'
-import { f32, f32x4, i32, i32x4, type Local, memorySize, type Operand, type Value, v128 } from './instructions.ts'
+import { f32x4, i32, i32x4, type Local, memorySize, type Operand, type Value, v128 } from './instructions.ts'
 
 export type Vector = Value<'v128'>
 export type VectorFunction = (x: Operand<'v128'>) => Vector
 
 const word = new DataView(new ArrayBuffer(4))
+const longWord = new DataView(new ArrayBuffer(8))
 
 /** The bits of the float32 nearest to `value`, as a signed integer. */
 export function bitsOf(value: number): number {
@@ -37,6 +38,7 @@ export function bitsOf(value: number): number {
 export class Constants {
   readonly #f: FunctionBuilder
   readonly #made = new Map<number, Local<'v128'>>()
+  readonly #doubles = new Map<number, Local<'v128'>>()
   #zero: Local<'i32'> | undefined
 
   constructor(f: FunctionBuilder) {
@@ -48,13 +50,24 @@ export class Constants {
     return this.bits(bitsOf(value))
   }
 
+  /** A float64 in both of two lanes. */
+  double(value: number): Local<'v128'> {
+    const known = this.#doubles.get(value)
+    if (known) return known
+    longWord.setFloat64(0, value)
+    const [low, high] = [this.bits(longWord.getInt32(4)), this.bits(longWord.getInt32(0))]
+    const constant = this.#f.local('v128', i32x4.shuffle(low, high, [0, 4, 1, 5]))
+    this.#doubles.set(value, constant)
+    return constant
+  }
+
   /** A 32-bit pattern in all lanes. */
   bits(pattern: number): Local<'v128'> {
     let constant = this.#made.get(pattern)
     if (!constant) {
       this.#zero ??= this.#f.local('i32', i32.shr_u(memorySize(), 31))
-      const float = f32.reinterpret_i32(i32.xor(this.#zero, pattern))
-      this.#made.set(pattern, (constant = this.#f.local('v128', f32x4.splat(float))))
+      const lanes = i32x4.splat(i32.xor(this.#zero, pattern))
+      this.#made.set(pattern, (constant = this.#f.local('v128', lanes)))
     }
     return constant
   }
@@ -71,7 +84,7 @@ const exponentialTail = [
 ]
 
 /** Horner's rule: the coefficients' polynomial in x, at least two of them. */
-function polynomial(f: FunctionBuilder, coefficients: readonly Local<'v128'>[], x: Local<'v128'>): Vector {
+export function polynomial(f: FunctionBuilder, coefficients: readonly Local<'v128'>[], x: Local<'v128'>): Vector {
   return coefficients
     .slice(0, -1)
     .reduceRight((sum: Vector, c) => f.madd(sum, x, c), coefficients[coefficients.length - 1])

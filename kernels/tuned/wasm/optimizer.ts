@@ -22,8 +22,8 @@ function defineAdamW(features: Features) {
     const shrink = constant(f32.sub(1, f32.mul(rate, p.decay)))
     const step = constant(f32.div(rate, f32.load(row, 4)))
     const correction2 = constant(f32.div(1, f32.load(row, 8)))
-    const isFinite = f32.lt(f32.abs(f32.load(p.guard)), Number.POSITIVE_INFINITY)
-    f.if(i32.eqz(isFinite), () => f.set(from, to))
+    const isSound = f32.lt(f32.abs(f32.load(p.guard)), Number.POSITIVE_INFINITY)
+    f.if(i32.eqz(isSound), () => f.set(from, to))
     eachVector(f, from, to, [gradient, parameter, firstMoment, secondMoment], () => {
       const g = f.local('v128', v128.load(gradient))
       const m = f.local('v128', f.madd(v128.load(firstMoment), beta1, f32x4.mul(g, keep1)))

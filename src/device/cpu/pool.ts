@@ -10,11 +10,8 @@ import { SluiceError } from '../../errors.ts'
 import type { Library, LoadedFunction, ModuleMessage } from './library.ts'
 import { control, controlBytes, mostArguments, type WorkerMessage, workerMain } from './worker.ts'
 
-/** What a thread's scratch memory is made of: room that only grows. */
-export interface ScratchMemory {
-  /** Byte offset of `threads` times `bytes`. */
-  (bytes: number, threads: number): number
-}
+/** The byte offset of `threads` times `bytes` of scratch memory: room that only grows. */
+export type ScratchMemory = (bytes: number, threads: number) => number
 
 interface Starter {
   postMessage(message: WorkerMessage): void

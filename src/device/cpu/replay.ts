@@ -25,16 +25,18 @@ export function replay(device: CpuDevice, launches: readonly RecordedLaunch[]): 
     return { launch, parameters: launch.parameters.map((p) => (typeof p === 'function' ? cell() : (p as Argument))) }
   })
 
+  /** Names of kernels that have no tasks, by the places of their launches. */
+  const inJavaScript = new Map<number, string>()
   const stepsOf = ({ launch, parameters }: Prepared, workspace: Pieces, place: number): Step[] => {
     const { kernel, outputs, grid } = launch
     const reads = parameters.filter((p): p is CpuBuffer => typeof p === 'object' && 'offset' in p).map(extent)
     const writes = (outputs as CpuBuffer[]).map(extent)
-    const launcher = device.tuned(kernel)
-    if (launcher) {
-      const tasks = launcher(outputs as CpuBuffer[], grid ?? noGrid, parameters, workspace)
+    const tasks = device.tasks(kernel, outputs as CpuBuffer[], grid ?? noGrid, parameters, workspace)
+    if (tasks) {
       const inside = workspace.bytes > 0 ? [...writes, workspace.extent] : writes
       return tasks.map((task) => ({ does: { task }, reads, writes: inside, launch: place }))
     }
+    inJavaScript.set(place, kernel.name)
     const output = outputs[0] as CpuBuffer
     const now = () => launch.parameters.map((p) => (typeof p === 'function' ? p() : (p as Argument)))
     const host = () => device.runPlain(kernel as Kernel, output, grid as Grid, now())
@@ -52,15 +54,12 @@ export function replay(device: CpuDevice, launches: readonly RecordedLaunch[]): 
   device.library.load(program.module, program.host)
   const run = device.library.get(program.run)
 
-  const inJavaScript = prepared
-    .filter(({ launch }) => !device.tuned(launch.kernel))
-    .map(({ launch }) => launch.kernel.name)
   const { steps, meetings } = program
-  const plain = [...new Set(inJavaScript)].join(', ') || 'none'
+  const plain = [...new Set(inJavaScript.values())].join(', ') || 'none'
   return {
     description: [
       `one WebAssembly function of ${steps} tasks; threads meet ${meetings} times`,
-      `launches that run as JavaScript: ${inJavaScript.length} (${plain})`,
+      `launches that run as JavaScript: ${inJavaScript.size} (${plain})`,
     ].join('\n'),
     run() {
       changing.forEach((value, i) => {

@@ -1,7 +1,4 @@
-/**
- * Fewer launches for a captured program, with the same bits: a sum goes into the matrix product that makes one of its
- * terms, and chains of elementwise launches become one.
- */
+/** Sums of a captured program that go into the matrix product which makes one of their terms, with the same bits. */
 import { add } from '../../../kernels/elementwise.ts'
 import { matmulAdd } from '../../../kernels/fused-linear.ts'
 import { operandLayout } from '../../../kernels/kernel.ts'
@@ -47,19 +44,4 @@ export function foldSums<V extends UnplacedValue>(
     }
   })
   return result.filter((launch) => launch !== null)
-}
-
-export function rewrite<V extends UnplacedValue>(
-  launches: readonly TracedLaunch<V>[],
-  isTemporary: IsTemporary<V>,
-): readonly TracedLaunch<V>[] {
-  return foldSums(launches, isTemporary)
-}
-
-/** Elementwise launches read a cell of an operand that lies as the output does just before they write it. */
-export function overwritable<V>({ kernel, grid, parameters }: TracedLaunch<V>): V[] {
-  if (kernel.kind !== 'map') return []
-  return Array.from({ length: kernel.operands }, (_, operand) => operand)
-    .filter((operand) => operandLayout(grid!, parameters, operand) === 'contiguous')
-    .map((operand) => parameters[4 * operand] as V)
 }
