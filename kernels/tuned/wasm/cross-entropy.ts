@@ -33,7 +33,7 @@ function defineLosses(module: WasmModule) {
       f.set(max, largest.number())
       f.set(shift, f32x4.splat(max))
       sum.reset()
-      row.walk(2, [logits], (vectors) => sum.add(vectors.map((v) => v.own(exp(f32x4.sub(v.load(logits), shift))))))
+      row.walk(4, [logits], (vectors) => sum.add(vectors.map((v) => v.own(exp(f32x4.sub(v.load(logits), shift))))))
       f.set(logarithmOfSum, f32x4.extract_lane(log(f32x4.splat(sum.number())), 0))
       f.store(logSum, f32.add(logarithmOfSum, max))
       f.set(target, i32.load(targets))
@@ -92,7 +92,7 @@ function defineBackward(module: WasmModule) {
           }),
         () => {
           f.set(shift, v128.load32_splat(logSum))
-          row.walk(2, [logits, dlogits], (vectors) => {
+          row.walk(4, [logits, dlogits], (vectors) => {
             for (const v of vectors) v.store(dlogits, f32x4.mul(exp(f32x4.sub(v.load(logits), shift)), factor))
           })
           // One class has 1 less, taken off before it is multiplied.

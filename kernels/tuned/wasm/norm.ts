@@ -15,7 +15,7 @@ function defineScale(module: WasmModule) {
     const { x, out, divisor, eps } = p
     const squares = sumFold(f)
     eachRow(f, p, { rows: [x], numbers: [out] }, (row) => {
-      addSquares(row, x, squares)
+      addSquares(f, row, x, squares)
       f.store(out, inverseRoot(squares.number(), divisor, eps))
     })
   })

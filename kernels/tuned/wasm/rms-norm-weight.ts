@@ -36,7 +36,7 @@ function defineBlocks(features: Features) {
     const setScales = (distances: readonly Local<'i32'>[]) => {
       for (const [i, distance] of distances.entries()) {
         f.set(xRow, i32.add(x, distance))
-        addSquares(row, xRow, squares)
+        addSquares(f, row, xRow, squares)
         f.set(scales[i], f32x4.splat(inverseRoot(squares.number(), divisor, eps)))
       }
     }

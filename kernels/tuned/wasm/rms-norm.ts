@@ -20,10 +20,15 @@ type Pointer = Local<'i32'>
 export const inverseRoot = (squares: Value<'f32'>, divisor: Local<'f32'>, eps: Local<'f32'>): Value<'f32'> =>
   f32.div(1, f32.sqrt(f32.add(f32.div(squares, divisor), eps)))
 
+const square = (f: FunctionBuilder, x: Value<'v128'>): Value<'v128'> => {
+  const kept = f.local('v128', x)
+  return f32x4.mul(kept, kept)
+}
+
 /** Sums x^2 over a row. */
-export function addSquares(row: Row, x: Pointer, sum: Fold): void {
+export function addSquares(f: FunctionBuilder, row: Row, x: Pointer, sum: Fold): void {
   sum.reset()
-  row.walk(4, [x], (vectors) => sum.add(vectors.map((v) => v.own(f32x4.mul(v.load(x), v.load(x))))))
+  row.walk(4, [x], (vectors) => sum.add(vectors.map((v) => v.own(square(f, v.load(x))))))
 }
 
 /** A vector of x or dy, times what the weight is there; itself without a weight. */
@@ -44,7 +49,7 @@ function defineForward(module: WasmModule, hasWeight: boolean) {
     const squares = sumFold(f)
     const r = f.local('v128')
     eachRow(f, p, { rows: [x, y] }, (row) => {
-      addSquares(row, x, squares)
+      addSquares(f, row, x, squares)
       f.set(r, f32x4.splat(inverseRoot(squares.number(), divisor, eps)))
       row.walk(2, [x, y, ...weights], (vectors) => {
         for (const v of vectors) v.store(y, weighed(v, f32x4.mul(v.load(x), r)))
@@ -66,8 +71,9 @@ function defineBackward(module: WasmModule, hasWeight: boolean) {
       squares.reset()
       dots.reset()
       row.walk(4, [dy, x, ...weights], (vectors) => {
-        squares.add(vectors.map((v) => v.own(f32x4.mul(v.load(x), v.load(x)))))
-        dots.add(vectors.map((v) => v.own(f32x4.mul(weighed(v, v.load(dy)), v.load(x)))))
+        const xs = vectors.map((v) => f.local('v128', v.own(v.load(x))))
+        squares.add(xs.map((x) => f32x4.mul(x, x)))
+        dots.add(vectors.map((v, i) => v.own(f32x4.mul(weighed(v, v.load(dy)), xs[i]))))
       })
       f.set(scale, inverseRoot(squares.number(), divisor, eps))
       f.set(r, f32x4.splat(scale))

@@ -47,7 +47,7 @@ function defineForward(module: WasmModule) {
       )
       f.set(shift, f32x4.splat(f32.neg(largest.number())))
       sum.reset()
-      row.walk(2, [x, y], (vectors) => {
+      row.walk(4, [x, y], (vectors) => {
         const powers = vectors.map((v) => f.local('v128', exp(f.madd(v.load(x), scale, shift))))
         vectors.forEach((v, i) => {
           v.store(y, powers[i])
@@ -99,7 +99,7 @@ function defineExponentials(module: WasmModule) {
       setVisible(f, limit, index, T, n)
       row.resize(limit)
       f.set(shift, f32x4.neg(v128.load32_splat(max)))
-      row.walk(2, [x, y], (vectors) => {
+      row.walk(4, [x, y], (vectors) => {
         for (const v of vectors) v.store(y, exp(f.madd(v.load(x), scale, shift)))
       })
       fillRest(f, row, y, limit, n, zero)
