@@ -44,7 +44,7 @@ export const RECURRENT_SEGMENT = 64
 
 /**
  * Step by step: out [B, T, H, V], last [B, H, K, V]; decays, e^g; errors [B, T, H, V], what a step's value differs by from
- * what is found under its key, v - r; checkpoints [B, H, ceil(T / 64) - 1, V, K], transposed states after 64 steps, 128, ...
+ * what is found under its key, v - r; checkpoints [B, H, ceil(T / 64), V, K], the transposed states after each 64 steps and after the last.
  */
 export const recurrentDeltaForward = defineFused(
   'recurrentDeltaForward',
@@ -57,7 +57,7 @@ export const recurrentDeltaBackward = defineFused(
   'recurrentDeltaBackward',
   {
     ...operands,
-    ...{ out: 'array', last: 'array', decays: 'array', errors: 'array', checkpoints: 'array' },
+    ...{ out: 'array', decays: 'array', errors: 'array', checkpoints: 'array' },
     ...{ dout: 'array', dlast: 'array', ...sizes },
   },
   { dq: 'new', dk: 'new', dv: 'new', dg: 'new', dbeta: 'new', dstate: 'new' },

@@ -47,3 +47,14 @@ export function linearKernel({ activation, hasBias, saves }: Epilogue): FusedKer
   const found = linearKernels.find(([, e]) => e.activation === activation && e.hasBias === hasBias && e.saves === saves)
   return found?.[0]
 }
+
+/** C[z] = A[z] B[z] + residual[z], as `matmul` (kernels/matmul.ts) with something of the result's shape added at the end. */
+export const matmulAdd = defineFused(
+  'matmulAdd',
+  {
+    ...{ a: 'array', b: 'array', K: 'integer' },
+    ...{ az: 'integer', ay: 'integer', ak: 'integer', bz: 'integer', bk: 'integer', bx: 'integer' },
+    ...{ residual: 'array', n: 'integer', m: 'integer', batch: 'integer' },
+  },
+  { out: 'new' },
+)

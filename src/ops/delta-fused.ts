@@ -40,8 +40,8 @@ interface FusedRule {
   readonly mostWidth: number
   /** Shapes of what the forward kernel saves. */
   saved(B: number, T: number, H: number, K: number, V: number): Shape[]
-  /** The first of the forward kernel's results that the backward kernel takes. */
-  readonly takesFrom: number
+  /** Which of the forward kernel's results the backward kernel takes. */
+  taken(results: readonly Tensor[]): readonly Tensor[]
 }
 
 const rules: readonly FusedRule[] = [
@@ -57,7 +57,7 @@ const rules: readonly FusedRule[] = [
         [...chunks, DELTA_CHUNK],
       ]
     },
-    takesFrom: 2,
+    taken: ([, , ...saved]) => saved,
   },
   {
     forward: recurrentDeltaForward,
@@ -66,9 +66,9 @@ const rules: readonly FusedRule[] = [
     saved: (B, T, H, K, V) => [
       [B, T, H],
       [B, T, H, V],
-      [B, H, Math.ceil(T / RECURRENT_SEGMENT) - 1, V, K],
+      [B, H, Math.ceil(T / RECURRENT_SEGMENT), V, K],
     ],
-    takesFrom: 0,
+    taken: ([out, , ...saved]) => [out, ...saved],
   },
 ]
 
@@ -77,9 +77,7 @@ export function fusedRule(operands: DeltaOperands): FusedRule | undefined {
   const [q, , v, , , state] = operands
   if (state.size === 0 || q.size === 0 || operands.some((t) => t.dtype === 'int32')) return undefined
   const width = Math.max(q.shape[3], v.shape[3])
-  return rules.find(
-    ({ forward, backward, mostWidth }) => width <= mostWidth && fuses(forward, q) && fuses(backward, q),
-  )
+  return rules.find(({ forward, backward, mostWidth }) => width <= mostWidth && fuses(forward, q) && fuses(backward, q))
 }
 
 /**
@@ -134,7 +132,7 @@ function fusedAligned(
     const { device } = q
     const cotangents = [dout ?? full(v.shape, 0, { device }), dstate ?? full(first.shape, 0, { device })]
     const shapes = operands.map((t) => t.shape)
-    const given = [...operands, ...results.slice(rule.takesFrom), ...cotangents, ...sizes]
+    const given = [...operands, ...rule.taken(results), ...cotangents, ...sizes]
     return launchFused(rule.backward, shapes, given)
   })
   return { out, state }

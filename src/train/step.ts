@@ -55,45 +55,64 @@ async function read([loss, norm]: readonly Tensor[]): Promise<StepValues> {
   return values
 }
 
-/**
- * A session's first step, which looks at loss and gradient before it touches the weights: what is wrong with weights, data
- * or configuration from the beginning shows here.
- *
- * @param check rejects when the step must not be taken
- */
-export async function firstStep(
-  trained: Trained,
-  batch: TokenBatch,
-  check: (values: StepValues) => Promise<void>,
-): Promise<StepValues> {
+/** Forward, backward and clipping, launch by launch. The gradients stay with the parameters. */
+function gradientsNow(trained: Trained, batch: TokenBatch): Promise<StepValues> {
   const results = drawing(trained, () =>
     scope(() => {
       const [x, y] = tensorsOf(trained, batch)
       return gradients(trained, x, y)
     }),
   )
-  const values = await read(results)
-  await check(values)
-  trained.optimizer.step()
-  trained.optimizer.zeroGrad()
-  return values
+  return read(results)
 }
 
-/** All later steps: captured, the update included, so that nothing is waited for within a step. */
-export function stepProgram(trained: Trained): ((batch: TokenBatch) => Promise<StepValues>) & Disposable {
+const isFine = ({ loss, norm }: StepValues): boolean => Number.isFinite(loss) && Number.isFinite(norm)
+
+/** Runs a step of training. */
+export type Stepper = ((batch: TokenBatch) => Promise<StepValues>) & Disposable
+
+/**
+ * Steps that leave the weights as they were, and the gradients with the parameters, when loss or gradient are not finite.
+ *
+ * They are captured, the update included, so that nothing is waited for within a step, where the optimizer can be told on the
+ * device to do nothing; elsewhere the host looks before the update.
+ */
+export function stepProgram(trained: Trained): Stepper {
+  return trained.optimizer.guarded ? capturedSteps(trained) : plainSteps(trained)
+}
+
+function plainSteps(trained: Trained): Stepper {
+  const run = async (batch: TokenBatch): Promise<StepValues> => {
+    const values = await gradientsNow(trained, batch)
+    if (isFine(values)) {
+      trained.optimizer.step()
+      trained.optimizer.zeroGrad()
+    }
+    return values
+  }
+  return Object.assign(run, { [Symbol.dispose]() {} })
+}
+
+function capturedSteps(trained: Trained): Stepper {
   const { optimizer } = trained
   const step = capture((x: Tensor, y: Tensor) => {
-    const results = gradients(trained, x, y)
-    optimizer.step()
+    const [loss, norm] = gradients(trained, x, y)
+    // Not finite if the loss is not, whatever its gradient is.
+    optimizer.step(norm.add(loss.mul(0)))
     optimizer.zeroGrad()
-    return results
+    return [loss, norm]
   })
-  const run = (batch: TokenBatch): Promise<StepValues> => {
+  const run = async (batch: TokenBatch): Promise<StepValues> => {
+    const { random } = trained
     const [x, y] = tensorsOf(trained, batch)
     const results = drawing(trained, () => step(x, y))
     x.dispose()
     y.dispose()
-    return read(results)
+    const values = await read(results)
+    if (isFine(values)) return values
+    // Once more with the same draws, for the gradients: the weights are still those of before.
+    trained.random = random
+    return gradientsNow(trained, batch)
   }
   return Object.assign(run, { [Symbol.dispose]: step.dispose })
 }

@@ -17,7 +17,7 @@ import { type Evaluation, evaluate } from './evaluate.ts'
 import { buildModel, part, type SavedConfig, savedConfig } from './load.ts'
 import { makeOptimizer, makeSchedule } from './optimizer.ts'
 import { checkpointFolder, clearFolder, type LogEntry, newestCheckpoint, RunLog, readLog, removeLater } from './run.ts'
-import { drawing, firstStep, type StepValues, stepProgram } from './step.ts'
+import { drawing, stepProgram } from './step.ts'
 
 export interface TrainOptions {
   /** What differs from the defaults; see `TrainConfig`. Not needed when resuming: then only `steps` may change. */
@@ -236,11 +236,11 @@ async function loop(options: TrainOptions, session: Session): Promise<TrainResul
     const learningRate = schedule(session.step)
     const batch = data.next()
     optimizer.lr = learningRate
-    const { loss, norm } =
-      session.step === first
-        ? await firstStep(session, batch, (values) => needFinite(session, values, 'the weights were not updated'))
-        : await program(batch)
-    await needFinite(session, { loss, norm }, 'the update of this step has spread it')
+    const { loss, norm } = await program(batch)
+    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+      const what = `the loss is ${loss} and the gradient's norm ${norm}`
+      throw await divergence(session, session.step + 1, what, 'the weights were not updated')
+    }
     const step = ++session.step
     session.tokens += batch.B * batch.T
     session.seconds += (performance.now() - started) / 1000
@@ -272,11 +272,6 @@ async function loop(options: TrainOptions, session: Session): Promise<TrainResul
     tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     checkpoint: options.folder === undefined ? undefined : checkpoint,
   }
-}
-
-async function needFinite(session: Session, { loss, norm }: StepValues, consequence: string): Promise<void> {
-  if (Number.isFinite(loss) && Number.isFinite(norm)) return
-  throw await divergence(session, session.step + 1, `the loss is ${loss} and the gradient's norm ${norm}`, consequence)
 }
 
 /** Held-out loss and accuracy. @throws SluiceError when the last update broke the model */

@@ -4,9 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { topKIndex } from '../../kernels/indexing.ts'
 import type { CellKernel, Grid, Kernel } from '../../kernels/kernel.ts'
 import { matmul } from '../../kernels/matmul.ts'
-import { Arena } from '../../src/device/cpu/arena.ts'
 import { CpuDevice } from '../../src/device/cpu/cpu.ts'
-import { directKernels } from '../../src/device/cpu/direct.ts'
 import { tunedKernels } from '../../src/device/cpu/tuned.ts'
 import { runPlain } from '../../src/device/plain.ts'
 import { cellCount, expectCells, type Launch, launchesOf } from './launches.ts'
@@ -35,7 +33,7 @@ function plain(kernel: Kernel, grid: Grid, parameters: Launch['parameters']): Fl
   return output
 }
 
-const tuned = [...directKernels(new Arena()).keys(), ...tunedKernels({ relaxed: false }).keys()]
+const tuned = [...tunedKernels({ relaxed: false }).keys()]
   .filter((kernel): kernel is CellKernel => kernel.kind === 'cell')
   .map((kernel) => [kernel.name, kernel] as const)
 

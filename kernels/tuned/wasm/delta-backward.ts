@@ -9,183 +9,173 @@
  *
  *   dg_t = dg_{t+1} + do_t o_t - dv_t v_t,    dg_{T+1} = <dlast, last>
  *
- * Its roundings add up, so it starts anew after each segment, from <G, S> with the state that the forward pass kept.
+ * Its roundings add up, so it starts anew at each segment's end, from <G, S> with the state that the forward pass kept.
  *
- * Columns of the state go in blocks that fit the first-level cache, and a segment's steps are in cache for all blocks.
+ * Columns of the state go in blocks that fit the first-level cache.
  */
-import { RECURRENT_SEGMENT } from '../../fused-delta.ts'
-import { floats, integers, type WasmModule } from './assembler.ts'
-import { defineClearRows, defineTranspose, laneSum } from './delta-blocks.ts'
+import { type FunctionBuilder, floats, integers, type WasmModule } from './assembler.ts'
+import {
+  bytes,
+  defineClearRows,
+  defineFetchRows,
+  defineTranspose,
+  eachItem,
+  fetchSegment,
+  type Item,
+  least,
+  segmentParameters,
+  sum,
+} from './delta-parts.ts'
 import { defineGradientSteps, defineStateSteps } from './delta-steps.ts'
-import { f32x4, i32, type Operand, select, v128 } from './instructions.ts'
-import { withScratch } from './task.ts'
-import { vectorBytes } from './vectors.ts'
+import { i32, type Local } from './instructions.ts'
+import { withRange, withScratch } from './task.ts'
 
-const bytes = (count: Operand<'i32'>) => i32.shl(count, 2)
+/** Floats of a block of the state: half of the first-level cache. */
+const BLOCK = 4096
 
-const productParameters = integers('x', 'y', 'step', 'rows', 'columns', 'sum')
+/** Columns of a block of the transposed state. */
+export const blockColumns = (K: number): number => Math.max(4, Math.floor(BLOCK / K / 4) * 4)
 
-/** The sum of x y over `rows` rows of `columns` floats, a multiple of 4, to `sum`. */
-function defineInnerProduct(module: WasmModule) {
-  return module.function('innerProduct', productParameters, (f, { x, y, step, rows, columns, sum }) => {
-    const total = f.local('v128', f32x4.splat(0))
-    f.times(rows, () => {
-      const [left, right] = [f.local('i32', x), f.local('i32', y)]
-      f.times(i32.shr_u(columns, 2), () => {
-        f.set(total, f.madd(v128.load(left), v128.load(right), total))
-        f.advance(left, vectorBytes)
-        f.advance(right, vectorBytes)
-      })
-      f.advance(x, step)
-      f.advance(y, step)
+/** Bytes of scratch memory that the gradient's steps need for blocks of so many columns. */
+export const gradientScratch = (block: number): number => 4 * 6 * block
+
+/** Operands and results with a row of K numbers a step, with one of V, and with one number. */
+const keyRows = ['q', 'k', 'dq', 'dk'] as const
+const valueRows = ['v', 'out', 'errors', 'dout', 'dv'] as const
+const numbers = ['decays', 'beta', 'dg', 'dbeta'] as const
+/** What sums over all columns: each share has a place of its own, `splitStep` bytes after the one before. */
+const partial = ['dq', 'dk', 'dg', 'dbeta'] as const
+
+type Name = (typeof keyRows)[number] | (typeof valueRows)[number] | (typeof numbers)[number]
+
+const shared = { ...integers('states', 'splitStep', 'block'), ...segmentParameters, ...floats('scale') } as const
+
+type Given<N extends Name> = Readonly<Record<N | 'H' | 'K' | 'V' | 'splitStep' | 'block', Local<'i32'>>>
+
+/** An item's place in the tensors that a segment's steps read and write. */
+class Places<N extends Name> {
+  readonly #f: FunctionBuilder
+  readonly #p: Given<N>
+  readonly #item: Item
+  /** Pointers to the segment's first step, at the first column that is to be done. */
+  readonly at: Readonly<Record<N, Local<'i32'>>>
+  /** Bytes from a step to the next. */
+  readonly steps: Readonly<Record<'keyStep' | 'valueStep' | 'numberStep', Local<'i32'>>>
+
+  constructor(f: FunctionBuilder, p: Given<N>, item: Item, names: readonly N[]) {
+    this.#f = f
+    this.#p = p
+    this.#item = item
+    const { first, row, split } = item
+    const start = (name: Name) => {
+      if (includes(keyRows, name)) return i32.mul(row, p.K)
+      return includes(valueRows, name) ? i32.add(i32.mul(row, p.V), first) : row
+    }
+    const place = (name: N) => {
+      const shareAt = includes(partial, name) ? i32.mul(split, p.splitStep) : 0
+      return f.local('i32', sum(p[name], bytes(start(name)), shareAt))
+    }
+    this.at = Object.fromEntries(names.map((name) => [name, place(name)])) as Record<N, Local<'i32'>>
+    const step = (width: Local<'i32'> | number) => f.local('i32', bytes(i32.mul(p.H, width)))
+    this.steps = { keyStep: step(p.K), valueStep: step(p.V), numberStep: step(1) }
+  }
+
+  /** Runs `body` for each block of the share's columns; `offset` is the block's place in the states of all heads. */
+  eachBlock(body: (columns: Local<'i32'>, offset: Local<'i32'>) => void): void {
+    const [f, p, { head, first, columns }] = [this.#f, this.#p, this.#item]
+    const offset = f.local('i32', bytes(i32.mul(p.K, sum(i32.mul(head, p.V), first))))
+    const left = f.local('i32', columns)
+    f.while(left, () => {
+      const width = f.local('i32', least(left, p.block))
+      body(width, offset)
+      for (const [name, pointer] of Object.entries<Local<'i32'>>(this.at)) {
+        if (includes(valueRows, name as N)) f.advance(pointer, bytes(width))
+      }
+      f.advance(offset, bytes(i32.mul(p.K, width)))
+      f.set(left, i32.sub(left, width))
     })
-    f.store(sum, laneSum(total))
-  })
+  }
 }
+
+const includes = (names: readonly Name[], name: Name) => names.includes(name)
 
 /**
- * Items: a head's share of columns, `splits` of them a head, each `share` columns but for the last. What sums over all
- * columns, dq, dk, dbeta and dg, each share writes to its own place, `splitStep` bytes after the one before.
- *
- * Scratch: the share's columns of the state, `backwardRoom(block)` floats.
+ * A segment backward in time. `states` [B, H, V, K] holds G transposed; `ends` is a head's S after the segment, transposed, and
+ * `endStep` the bytes to the next head's.
  */
-export function defineDeltaBackward(module: WasmModule) {
-  const clearRows = defineClearRows(module)
-  const transpose = defineTranspose(module)
-  const innerProduct = defineInnerProduct(module)
-  const gradientSteps = defineGradientSteps(module)
-  const stateSteps = defineStateSteps(module)
-  const parameters = {
-    ...integers('q', 'k', 'v', 'decays', 'beta', 'state', 'out', 'last', 'errors', 'checkpoints', 'dout', 'dlast'),
-    ...integers('dq', 'dk', 'dv', 'dg', 'dbeta', 'dstate'),
-    ...integers('T', 'H', 'K', 'V', 'splits', 'share', 'splitStep', 'block'),
-    ...floats('scale'),
-    ...withScratch,
-  } as const
-  return module.function('deltaBackward', parameters, (f, p) => {
-    const { T, H, K, V } = p
-    const [keyStep, valueStep, gateStep] = [i32.mul(H, K), i32.mul(H, V), H].map((x) => f.local('i32', bytes(x)))
-    const [keyRow, valueRow] = [f.local('i32', bytes(K)), f.local('i32', bytes(V))]
-    const lastSegment = f.local('i32', i32.div_u(i32.sub(T, 1), RECURRENT_SEGMENT))
-    const steps4 = f.local('i32', i32.add(p.scratch, i32.mul(p.share, keyRow)))
-    const slope = f.local('i32', i32.add(steps4, bytes(i32.mul(p.block, 6))))
-    const item = f.local('i32', p.from)
-    f.while(i32.lt_u(item, p.to), () => {
-      const head = f.local('i32', i32.div_u(item, p.splits))
-      const split = f.local('i32', i32.rem_u(item, p.splits))
-      const first = f.local('i32', i32.mul(split, p.share))
-      const limit = i32.add(first, p.share)
-      const end = f.local('i32', select(i32.lt_u(limit, V), limit, V))
-      const columns = f.local('i32', i32.sub(end, first))
-      const splitAt = f.local('i32', i32.mul(split, p.splitStep))
-      /** Where the share's part of a state [B, H, K, V] begins. */
-      const stateAt = f.local('i32', bytes(i32.add(i32.mul(i32.mul(head, K), V), first)))
-      const checkpoint = f.local(
-        'i32',
-        i32.add(
-          p.checkpoints,
-          bytes(i32.mul(K, i32.add(i32.mul(V, i32.mul(i32.add(head, 1), lastSegment)), first))),
-        ),
-      )
-      /** Row (b, t, h) of an operand [B, T, H, ...] for t = 0. */
-      const firstRow = f.local(
-        'i32',
-        i32.add(i32.mul(i32.mul(i32.div_u(head, H), T), H), i32.rem_u(head, H)),
-      )
-      const step = f.local('i32')
-      const steps = f.local('i32')
-      const column = f.local('i32')
-      const width = f.local('i32')
-      const block = f.local('i32')
-      const eachBlock = (body: () => void) => {
-        f.set(column, first)
-        f.set(block, p.scratch)
-        f.while(i32.lt_u(column, end), () => {
-          const left = f.local('i32', i32.sub(end, column))
-          f.set(width, select(i32.lt_u(left, p.block), left, p.block))
-          body()
-          f.advance(column, width)
-          f.advance(block, i32.mul(width, keyRow))
-        })
+function defineGradientSegment(
+  module: WasmModule,
+  clearRows: ReturnType<typeof defineClearRows>,
+  fetchRows: ReturnType<typeof defineFetchRows>,
+) {
+  const steps = defineGradientSteps(module)
+  const names = ['q', 'k', 'v', 'out', 'errors', 'dout', 'decays', 'beta', 'dk', 'dv', 'dg', 'dbeta'] as const
+  const parameters = { ...integers(...names, 'ends', 'endStep'), ...shared, ...withScratch } as const
+  return module.function('gradientSegment', parameters, (f, p) => {
+    fetchSegment(f, fetchRows, p, [p.q, p.k, p.dk], [p.v, p.out, p.errors, p.dout, p.dv])
+    eachItem(f, p, (item) => {
+      const places = new Places(f, p, item, names)
+      const { at } = places
+      const { keyStep, numberStep } = places.steps
+      f.call(clearRows, { at: at.dk, step: keyStep, rows: p.steps, columns: p.K })
+      for (const number of [at.dg, at.dbeta]) {
+        f.call(clearRows, { at: number, step: numberStep, rows: p.steps, columns: 1 })
       }
-      /** The steps' arguments for the block at hand, with pointers to row (b, t, h). */
-      const given = (row: Operand<'i32'>) => {
-        const keys = f.local('i32', i32.mul(row, keyRow))
-        const partialKeys = f.local('i32', i32.add(keys, splitAt))
-        const values = f.local('i32', bytes(i32.add(i32.mul(row, V), column)))
-        const gates = f.local('i32', bytes(row))
-        const at = (pointer: Operand<'i32'>, offset: Operand<'i32'>) => i32.add(pointer, offset)
-        return {
-          ...{ q: at(p.q, keys), k: at(p.k, keys), dq: at(p.dq, partialKeys), dk: at(p.dk, partialKeys) },
-          ...{ v: at(p.v, values), out: at(p.out, values), errors: at(p.errors, values) },
-          ...{ dout: at(p.dout, values), dv: at(p.dv, values) },
-          ...{ decay: at(p.decays, gates), beta: at(p.beta, gates) },
-          ...{ dbeta: at(at(p.dbeta, gates), splitAt), dg: at(at(p.dg, gates), splitAt) },
-          ...{ state: block, keyStep, valueStep, gateStep, K, columns: width, steps, scale: p.scale },
-        }
-      }
-      const turn = (state: Operand<'i32'>) =>
-        f.call(transpose, {
-          ...{ from: i32.add(state, stateAt), fromStep: valueRow, rows: K },
-          ...{ to: p.scratch, toStep: keyRow, columns },
-        })
-
-      for (const [gradient, step, width] of [
-        [p.dq, keyStep, K],
-        [p.dk, keyStep, K],
-        [p.dbeta, gateStep, i32.const(1)],
-        [p.dg, gateStep, i32.const(1)],
-      ] as const) {
-        const at = i32.add(i32.add(gradient, splitAt), i32.mul(firstRow, bytes(width)))
-        f.call(clearRows, { at, step, rows: T, columns: width })
-      }
-
-      turn(p.dlast)
-      f.set(step, i32.mul(lastSegment, RECURRENT_SEGMENT))
-      f.set(steps, i32.sub(T, step))
-      const segments = f.local('i32', i32.add(lastSegment, 1))
-      f.while(segments, () => {
-        eachBlock(() => {
-          const offset = i32.sub(column, first)
-          f.if(
-            i32.gt_u(segments, lastSegment),
-            () => {
-              const at = i32.add(stateAt, bytes(offset))
-              f.call(innerProduct, {
-                ...{ x: i32.add(p.dlast, at), y: i32.add(p.last, at), step: valueRow, rows: K, columns: width },
-                sum: slope,
-              })
-            },
-            () => {
-              const y = i32.add(checkpoint, i32.mul(offset, keyRow))
-              f.call(innerProduct, { x: block, y, step: keyRow, rows: width, columns: K, sum: slope })
-            },
-          )
-          const row = i32.add(firstRow, i32.mul(i32.sub(i32.add(step, steps), 1), H))
-          f.call(gradientSteps, { ...given(row), slope, scratch: steps4 })
-        })
-        f.set(step, i32.sub(step, RECURRENT_SEGMENT))
-        f.set(steps, i32.const(RECURRENT_SEGMENT))
-        f.set(checkpoint, i32.sub(checkpoint, i32.mul(V, keyRow)))
-        f.advance(segments, -1)
+      const end = f.local('i32', sum(p.ends, i32.mul(item.head, p.endStep), bytes(i32.mul(item.first, p.K))))
+      places.eachBlock((columns, offset) => {
+        const { K, steps: count, scale, scratch } = p
+        const state = sum(p.states, offset)
+        f.call(steps, { ...at, ...places.steps, state, end, K, columns, steps: count, scale, scratch })
+        f.advance(end, bytes(i32.mul(K, columns)))
       })
-      f.call(transpose, {
-        ...{ from: p.scratch, fromStep: keyRow, rows: columns },
-        ...{ to: i32.add(p.dstate, stateAt), toStep: valueRow, columns: K },
-      })
-
-      turn(p.state)
-      f.set(step, i32.const(0))
-      f.while(i32.lt_u(step, T), () => {
-        const left = f.local('i32', i32.sub(T, step))
-        f.set(steps, select(i32.lt_u(left, RECURRENT_SEGMENT), left, i32.const(RECURRENT_SEGMENT)))
-        eachBlock(() => f.call(stateSteps, given(i32.add(firstRow, i32.mul(step, H)))))
-        f.advance(step, steps)
-      })
-      f.advance(item, 1)
     })
   })
 }
 
-/** Floats that the backward pass needs beside the state, for blocks of so many columns. */
-export const backwardRoom = (block: number): number => 6 * block + 4
+/** A segment forward in time, after `gradientSegment`: adds to dk, and writes dq. `states` holds S transposed. */
+function defineStateSegment(
+  module: WasmModule,
+  clearRows: ReturnType<typeof defineClearRows>,
+  fetchRows: ReturnType<typeof defineFetchRows>,
+) {
+  const steps = defineStateSteps(module)
+  const names = ['k', 'errors', 'dout', 'decays', 'beta', 'dq', 'dk', 'dv'] as const
+  const parameters = { ...integers(...names), ...shared, ...withRange } as const
+  return module.function('stateSegment', parameters, (f, p) => {
+    fetchSegment(f, fetchRows, p, [p.k, p.dq, p.dk], [p.errors, p.dout, p.dv])
+    eachItem(f, p, (item) => {
+      const places = new Places(f, p, item, names)
+      const { at } = places
+      f.call(clearRows, { at: at.dq, step: places.steps.keyStep, rows: p.steps, columns: p.K })
+      places.eachBlock((columns, offset) => {
+        const { K, steps: count, scale } = p
+        f.call(steps, { ...at, ...places.steps, state: sum(p.states, offset), K, columns, steps: count, scale })
+      })
+    })
+  })
+}
+
+/** The transpose of every head's matrix. Items: heads. */
+function defineTurn(module: WasmModule) {
+  const transpose = defineTranspose(module)
+  const parameters = { ...integers('matrices', 'out', 'rows', 'columns'), ...withRange } as const
+  return module.function('turn', parameters, (f, { matrices, out, rows, columns, from, to }) => {
+    const size = f.local('i32', bytes(i32.mul(rows, columns)))
+    for (const pointer of [matrices, out]) f.advance(pointer, i32.mul(from, size))
+    f.times(i32.sub(to, from), () => {
+      const [fromStep, toStep] = [bytes(columns), bytes(rows)]
+      f.call(transpose, { from: matrices, fromStep, to: out, toStep, rows, columns })
+      for (const pointer of [matrices, out]) f.advance(pointer, size)
+    })
+  })
+}
+
+export function defineDeltaBackward(module: WasmModule) {
+  const clearRows = defineClearRows(module)
+  const fetchRows = defineFetchRows(module)
+  return {
+    turn: defineTurn(module),
+    gradientSegment: defineGradientSegment(module, clearRows, fetchRows),
+    stateSegment: defineStateSegment(module, clearRows, fetchRows),
+  }
+}

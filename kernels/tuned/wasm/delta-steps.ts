@@ -4,9 +4,9 @@
  * Both hold a transposed state [V, K]: their results are sums over values for each key, so that lanes are keys, and only
  * the one sum over keys needs the lanes of a vector added.
  */
-import { floats, integers, type WasmModule } from './assembler.ts'
-import { laneSum, sumsOf } from './delta-blocks.ts'
-import { f32, f32x4, i32, type Local, type Operand, v128 } from './instructions.ts'
+import { type FunctionBuilder, floats, integers, type WasmModule } from './assembler.ts'
+import { laneSum, sumsOf } from './delta-parts.ts'
+import { f32, f32x4, i32, type Local, type Operand, type Value, v128 } from './instructions.ts'
 import { vectorBytes } from './vectors.ts'
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i)
@@ -15,11 +15,11 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i)
 const TOGETHER = 4
 const PAIR = 2
 
-/** Pointers are to a block's part of the step that comes first, and to its rows of the state. */
+/** Pointers are to a block's part of the first step, and to its rows of the transposed state. */
 const shared = {
-  ...integers('k', 'decay', 'beta', 'errors', 'dout', 'dk', 'dv', 'state'),
-  /** Bytes from a step to the next of k, of v and what is shaped like it, and of decay and beta. */
-  ...integers('keyStep', 'valueStep', 'gateStep'),
+  ...integers('k', 'errors', 'dout', 'decays', 'beta', 'dk', 'dv', 'state'),
+  /** Bytes from a step to the next, where a step has K numbers, V, or one. */
+  ...integers('keyStep', 'valueStep', 'numberStep'),
   ...integers('K', 'columns', 'steps'),
   ...floats('scale'),
 } as const
@@ -28,6 +28,18 @@ const shared = {
 const splatTimes = (pointer: Operand<'i32'>, factor: Operand<'v128'>, offset = 0) =>
   f32x4.mul(v128.load32_splat(pointer, offset), factor)
 
+/** The sum of x y over so many vectors. */
+function innerProduct(f: FunctionBuilder, x: Local<'i32'>, y: Local<'i32'>, vectors: Operand<'i32'>): Value<'f32'> {
+  const [left, right] = [f.local('i32', x), f.local('i32', y)]
+  const total = f.local('v128', f32x4.splat(0))
+  f.times(vectors, () => {
+    f.set(total, f.madd(v128.load(left), v128.load(right), total))
+    f.advance(left, vectorBytes)
+    f.advance(right, vectorBytes)
+  })
+  return laneSum(total)
+}
+
 /**
  * Steps of a block backward in time, with G = dL/dS of the step in `state`:
  *
@@ -35,12 +47,11 @@ const splatTimes = (pointer: Operand<'i32'>, factor: Operand<'v128'>, offset = 0
  *   correct   dv = beta du, dr = -dv;   dbeta += du e;   dg_t = dg_{t+1} + do o - dv v
  *   close     dk += G u;   G = a (G + k dr^T)     u = beta e
  *
- * dg, the sum of G ⊙ S before the step's correction, needs no state: it follows from that of the step after it, and the
- * first, <G, S> after the last step, is read from `slope`. dk, dbeta and dg are added to what is there.
+ * The first dg is <G, S> with the state after the last step, at `end`. dk, dbeta and dg are added to what is there.
  * Scratch: four floats a column for du's lanes, and a float a column each for u and dr.
  */
 export function defineGradientSteps(module: WasmModule) {
-  const parameters = { ...shared, ...integers('q', 'v', 'out', 'dbeta', 'dg', 'slope', 'scratch') } as const
+  const parameters = { ...shared, ...integers('q', 'v', 'out', 'dg', 'dbeta', 'end', 'scratch') } as const
   return module.function('gradientSteps', parameters, (f, p) => {
     const together = range(TOGETHER)
     const rowBytes = f.local('i32', i32.shl(p.K, 2))
@@ -49,7 +60,16 @@ export function defineGradientSteps(module: WasmModule) {
     const scale = f.local('v128', f32x4.splat(p.scale))
     const corrections = f.local('i32', i32.add(p.scratch, i32.mul(p.columns, vectorBytes)))
     const changes = f.local('i32', i32.add(corrections, i32.shl(p.columns, 2)))
-    const slope = f.local('f32', f32.load(p.slope))
+    const slope = f.local('f32', innerProduct(f, p.state, p.end, i32.mul(p.columns, keys)))
+    const keyed = [p.q, p.k, p.dk]
+    const valued = [p.v, p.out, p.errors, p.dout, p.dv]
+    const single = [p.decays, p.beta, p.dg, p.dbeta]
+    /** Moves by so many steps. */
+    const move = (steps: Operand<'i32'>) => {
+      for (const pointer of keyed) f.advance(pointer, i32.mul(p.keyStep, steps))
+      for (const pointer of valued) f.advance(pointer, i32.mul(p.valueStep, steps))
+      for (const pointer of single) f.advance(pointer, i32.mul(p.numberStep, steps))
+    }
     const [q, k, dk] = range(3).map(() => f.local('i32'))
     const rows = together.map(() => f.local('i32'))
     /** Groups of four columns, `rows` at their states. */
@@ -64,9 +84,10 @@ export function defineGradientSteps(module: WasmModule) {
       })
     }
 
+    move(i32.sub(p.steps, 1))
     f.times(p.steps, () => {
       const beta = f.local('v128', v128.load32_splat(p.beta))
-      const decay = f.local('v128', v128.load32_splat(p.decay))
+      const decay = f.local('v128', v128.load32_splat(p.decays))
 
       const dout = f.local('i32', p.dout)
       const sums = f.local('i32', p.scratch)
@@ -133,9 +154,7 @@ export function defineGradientSteps(module: WasmModule) {
         })
       })
 
-      for (const pointer of [p.q, p.k, p.dk]) f.set(pointer, i32.sub(pointer, p.keyStep))
-      for (const pointer of [p.v, p.out, p.errors, p.dout, p.dv]) f.set(pointer, i32.sub(pointer, p.valueStep))
-      for (const pointer of [p.decay, p.beta, p.dbeta, p.dg]) f.set(pointer, i32.sub(pointer, p.gateStep))
+      move(-1)
     })
   })
 }
@@ -154,7 +173,7 @@ export function defineStateSteps(module: WasmModule) {
     const rows = pair.map(() => f.local('i32'))
     f.times(p.steps, () => {
       const beta = f.local('v128', v128.load32_splat(p.beta))
-      const decay = f.local('v128', v128.load32_splat(p.decay))
+      const decay = f.local('v128', v128.load32_splat(p.decays))
       const [errors, dv, dout] = [p.errors, p.dv, p.dout].map((pointer) => f.local('i32', pointer))
       f.set(rows[0], p.state)
       f.times(i32.shr_u(p.columns, 1), () => {
@@ -183,7 +202,7 @@ export function defineStateSteps(module: WasmModule) {
       })
       for (const pointer of [p.k, p.dq, p.dk]) f.advance(pointer, p.keyStep)
       for (const pointer of [p.errors, p.dv, p.dout]) f.advance(pointer, p.valueStep)
-      for (const pointer of [p.decay, p.beta]) f.advance(pointer, p.gateStep)
+      for (const pointer of [p.decays, p.beta]) f.advance(pointer, p.numberStep)
     })
   })
 }

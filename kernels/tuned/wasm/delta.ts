@@ -2,34 +2,13 @@
 import { recurrentDeltaBackward, recurrentDeltaForward } from '../../fused-delta.ts'
 import type { FusedKernel } from '../../kernel.ts'
 import { type Features, integers, WasmModule } from './assembler.ts'
-import { backwardRoom, defineDeltaBackward } from './delta-backward.ts'
+import { blockColumns, defineDeltaBackward, gradientScratch } from './delta-backward.ts'
 import { defineDecays } from './delta-decay.ts'
 import { defineDeltaForward } from './delta-forward.ts'
+import { type Segment, type Sizes, segmentsOf, splitColumns } from './delta-parts.ts'
 import { f32x4, v128 } from './instructions.ts'
-import { type Launcher, lazily, type Place, type TaskArgument, task, type Workspace, withRange } from './task.ts'
+import { type Launcher, lazily, type Place, task, type Workspace, withRange } from './task.ts'
 import { eachVector, vectorsIn } from './vectors.ts'
-
-/** Heads of all sequences that keep 8 threads busy; where there are fewer, a head's columns are split. */
-const BUSY = 8
-/** Columns of a split are a multiple of this: the forward pass takes 8 at once. */
-const COLUMNS = 8
-/** Floats of a block of the backward pass's state: half of the first-level cache. */
-const BLOCK = 4096
-
-type Sizes = readonly [B: number, T: number, H: number, K: number, V: number, scale: TaskArgument]
-
-interface Split {
-  readonly splits: number
-  /** Columns of each but the last. */
-  readonly share: number
-}
-
-/** How many parts a head's columns are split into: it depends on the sizes alone, as the sums over the parts do. */
-function splitColumns([B, , H, , V]: Sizes): Split {
-  const blocks = Math.ceil(V / COLUMNS)
-  const share = COLUMNS * Math.ceil(blocks / Math.min(blocks, Math.ceil(BUSY / (B * H))))
-  return { splits: Math.ceil(V / share), share }
-}
 
 /** Sums of `count` parts, `step` bytes from one to the next, added in order. Items: vectors. */
 function defineSumParts(module: WasmModule) {
@@ -59,68 +38,87 @@ function define(features: Features) {
 
 type Kernels = ReturnType<typeof define>
 
-const offsets = <const N extends string>(names: readonly N[], places: readonly Place[]): Record<N, number> =>
-  Object.fromEntries(names.map((name, i) => [name, places[i].offset])) as Record<N, number>
+const operandNames = ['q', 'k', 'v', 'g', 'beta', 'state'] as const
+const savedNames = ['decays', 'errors', 'checkpoints'] as const
+
+const offsets = <const N extends string>(names: readonly N[], places: readonly unknown[]): Record<N, number> =>
+  Object.fromEntries(names.map((name, i) => [name, (places[i] as Place).offset])) as Record<N, number>
 
 function launchForward(kernels: () => Kernels): Launcher {
-  return (outputs, _grid, parameters) => {
+  return (outputs, _grid, parameters, workspace) => {
+    const { g, state, ...operands } = offsets(operandNames, parameters)
     const sizes = parameters.slice(6) as unknown as Sizes
     const [B, T, H, K, V, scale] = sizes
-    const { g, ...operands } = offsets(['q', 'k', 'v', 'g', 'beta', 'state'], parameters as Place[])
-    const { splits, share } = splitColumns(sizes)
-    const results = offsets(['out', 'last', 'decays', 'errors', 'checkpoints'], outputs)
+    const { last, checkpoints, ...results } = offsets(['out', 'last', ...savedNames], outputs)
     const { decays, forward } = kernels()
-    const gates = B * T * H
-    return [
-      task(decays, { g, decays: results.decays }, { items: vectorsIn(gates), cost: 20 * gates }),
+    const { splits, share } = splitColumns(sizes)
+    const [heads, states] = [B * H, B * H * K * V]
+    const blocks = workspace.floats(states)
+    const segments = segmentsOf(T)
+    const checkpointStep = 4 * segments.length * K * V
+    const segment = ({ step, steps }: Segment, i: number) =>
       task(
-        forward,
-        { ...operands, ...results, T, H, K, V, splits, share, scale },
-        { items: B * H * splits, cost: 7 * gates * K * V, scratch: 4 * K * share },
-      ),
+        forward.segment,
+        {
+          ...{ ...operands, ...results, states: blocks },
+          ...{ checkpoints: checkpoints + 4 * i * K * V, checkpointStep },
+          ...{ T, H, K, V, splits, share, step, steps, scale },
+        },
+        { items: heads * splits, cost: 7 * steps * states },
+      )
+    return [
+      task(decays, { g, decays: results.decays }, { items: vectorsIn(B * T * H), cost: 20 * B * T * H }),
+      task(forward.toBlocks, { states: state, blocks, K, V }, { items: heads, cost: states }),
+      ...segments.map(segment),
+      task(forward.fromBlocks, { states: last, blocks, K, V }, { items: heads, cost: states }),
     ]
   }
 }
 
 function launchBackward(kernels: () => Kernels): Launcher {
   return (outputs, _grid, parameters, workspace) => {
-    const operands = offsets(['q', 'k', 'v', 'g', 'beta', 'state'], parameters as Place[])
-    const results = offsets(['out', 'last', 'decays', 'errors', 'checkpoints'], parameters.slice(6) as Place[])
-    const cotangents = offsets(['dout', 'dlast'], parameters.slice(11) as Place[])
-    const gradients = offsets(['dq', 'dk', 'dv', 'dg', 'dbeta', 'dstate'], outputs)
-    const sizes = parameters.slice(13) as unknown as Sizes
+    const { g: _, state, ...operands } = offsets(operandNames, parameters)
+    const { checkpoints, ...saved } = offsets(['out', ...savedNames], parameters.slice(6))
+    const { dlast, dout } = offsets(['dout', 'dlast'], parameters.slice(10))
+    const sizes = parameters.slice(12) as unknown as Sizes
     const [B, T, H, K, V, scale] = sizes
-    const { splits, share } = splitColumns(sizes)
-    const block = Math.max(4, Math.floor(BLOCK / K / 4) * 4)
-    const gates = B * T * H
+    const { dstate, ...gradients } = offsets(['dq', 'dk', 'dv', 'dg', 'dbeta', 'dstate'], outputs)
     const { backward, sumParts } = kernels()
-    // What sums over all columns is each split's own first.
-    const sums = [
-      ['dq', gates * K],
-      ['dk', gates * K],
-      ['dg', gates],
-      ['dbeta', gates],
-    ] as const
-    const { parts, step } = splits === 1 ? { parts: {}, step: 0 } : partsOf(sums, splits, workspace)
-    const { g: _, ...given } = { ...operands, ...results, ...cotangents, ...gradients, ...parts }
+    const { splits, share } = splitColumns(sizes)
+    const [heads, states] = [B * H, B * H * K * V]
+    const turned = workspace.floats(states)
+    const block = blockColumns(K)
+    const segments = segmentsOf(T)
+    // What sums over all columns is each share's own first, where there are several.
+    const rows = B * T * H
+    const sums = { dq: rows * K, dk: rows * K, dg: rows, dbeta: rows }
+    const { parts, splitStep } = splits === 1 ? { parts: {}, splitStep: 0 } : partsOf(sums, splits, workspace)
+    const tensors = { ...operands, ...saved, dout, ...gradients, ...parts, states: turned }
+    const shared = { T, H, K, V, splits, share, splitStep, block, scale }
+    const items = heads * splits
+    const turn = (matrices: number, out: number, rows: number, columns: number) =>
+      task(backward.turn, { matrices, out, rows, columns }, { items: heads, cost: states })
     return [
-      task(
-        backward,
-        { ...given, T, H, K, V, splits, share, splitStep: step, block, scale },
-        {
-          items: B * H * splits,
-          cost: 16 * gates * K * V,
-          scratch: 4 * (K * share + backwardRoom(block)),
-        },
+      turn(dlast, turned, K, V),
+      ...segments
+        .map(({ step, steps }, i) => {
+          const ends = { ends: checkpoints + 4 * i * K * V, endStep: 4 * segments.length * K * V }
+          return task(
+            backward.gradientSegment,
+            { ...tensors, ...ends, ...shared, step, steps },
+            { items, cost: 9 * steps * states, scratch: gradientScratch(block) },
+          )
+        })
+        .reverse(),
+      turn(turned, dstate, V, K),
+      turn(state, turned, K, V),
+      ...segments.map(({ step, steps }) =>
+        task(backward.stateSegment, { ...tensors, ...shared, step, steps }, { items, cost: 7 * steps * states }),
       ),
       ...Object.entries(parts).map(([name, first]) => {
-        const out = gradients[name as keyof typeof gradients]
-        const size = sums.find(([of]) => of === name)![1]
-        return task(
-          sumParts,
-          { parts: first, out, count: splits, step },
-          { items: vectorsIn(size), cost: size * splits },
-        )
+        const size = sums[name as keyof typeof sums]
+        const given = { parts: first, out: gradients[name as keyof typeof sums], count: splits, step: splitStep }
+        return task(sumParts, given, { items: vectorsIn(size), cost: size * splits })
       }),
     ]
   }
@@ -128,19 +126,19 @@ function launchBackward(kernels: () => Kernels): Launcher {
 
 /** Room for `count` parts of each sum, and the bytes from a part to the next. */
 function partsOf<N extends string>(
-  sums: readonly (readonly [name: N, size: number])[],
+  sums: Readonly<Record<N, number>>,
   count: number,
   workspace: Workspace,
-): { parts: Partial<Record<N, number>>; step: number } {
-  const vectors = sums.map(([, size]) => 4 * vectorsIn(size))
-  const each = vectors.reduce((a, b) => a + b)
+): { parts: Partial<Record<N, number>>; splitStep: number } {
+  const lengths = Object.entries<number>(sums).map(([name, size]) => [name as N, 4 * vectorsIn(size)] as const)
+  const each = lengths.reduce((total, [, length]) => total + length, 0)
   let at = workspace.floats(count * each)
   const parts: Partial<Record<N, number>> = {}
-  sums.forEach(([name], i) => {
+  for (const [name, length] of lengths) {
     parts[name] = at
-    at += 4 * vectors[i]
-  })
-  return { parts, step: 4 * each }
+    at += 4 * length
+  }
+  return { parts, splitStep: 4 * each }
 }
 
 export function deltaKernels(features: Features): [FusedKernel, Launcher][] {

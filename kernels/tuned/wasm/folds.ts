@@ -9,6 +9,8 @@ import type { FunctionBuilder } from './assembler.ts'
 import { f32, f32x4, f64x2, i32x4, type Local, type Operand, select, type Value, v128 } from './instructions.ts'
 
 export interface Fold {
+  /** All that it keeps. */
+  readonly state: readonly Local<'v128'>[]
   /** Starts anew. */
   reset(): void
   add(vectors: readonly Value<'v128'>[]): void
@@ -43,6 +45,7 @@ export function sumFold(f: FunctionBuilder): Fold {
   const high = f.local('v128')
   const pair = f.local('v128')
   return {
+    state: [low, high],
     neutral: undefined,
     reset() {
       f.set(low, f32x4.splat(0))
@@ -68,6 +71,7 @@ export function numberFold(f: FunctionBuilder, name: 'max' | 'min'): Fold {
   const neutral = f.local('v128', f32x4.splat(name === 'max' ? -Infinity : Infinity))
   const best = f.local('v128')
   return {
+    state: [best],
     neutral,
     reset: () => f.set(best, neutral),
     add: (vectors) => f.set(best, inPairs([best, ...vectors], combine)),
@@ -85,6 +89,7 @@ export function extremumFold(f: FunctionBuilder, name: 'max' | 'min'): Fold {
   const best = numberFold(f, name)
   const notANumber = f.local('v128')
   return {
+    state: [...best.state, notANumber],
     neutral: best.neutral,
     reset() {
       best.reset()

@@ -18,7 +18,7 @@ function finite(f: FunctionBuilder, x: Operand<'v128'>): Value<'v128'> {
 }
 
 const sumExpOf: Reduction = {
-  ...{ name: 'sumExp', fold: 'sum', cells: 1, floats: 0, cost: 20, tile: 1 },
+  ...{ name: 'sumExp', fold: 'sum', cells: 1, floats: 0, cost: 20 },
   each: finite,
   terms: (f) => {
     const exp = exponential(f)

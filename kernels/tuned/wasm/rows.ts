@@ -15,6 +15,8 @@ export interface RowVector {
   /** @param further bytes beyond the pointer, where other rows lie */
   load(pointer: Pointer, further?: Local<'i32'>): Value<'v128'>
   store(pointer: Pointer, value: Value<'v128'>, further?: Local<'i32'>): void
+  /** All four lanes, also those past the row's end: where there is room for them. */
+  storeWhole(pointer: Pointer, value: Value<'v128'>): void
   /** The lanes that belong to the row; the others are `neutral`, 0 unless given. */
   own(value: Value<'v128'>, neutral?: Value<'v128'>): Value<'v128'>
 }
@@ -83,6 +85,7 @@ export class Row {
     return {
       load: (pointer, further) => v128.load(moved(cursors.get(pointer)!, further), offset),
       store: (pointer, value, further) => this.#f.store(moved(cursors.get(pointer)!, further), value, offset),
+      storeWhole: (pointer, value) => this.#f.store(cursors.get(pointer)!, value, offset),
       own: (value) => value,
     }
   }
@@ -91,6 +94,7 @@ export class Row {
     return {
       load: (pointer, further) => v128.load(moved(cursors.get(pointer)!, further)),
       store: (pointer, value, further) => storeFirst(this.#f, moved(cursors.get(pointer)!, further), value, this.#rest),
+      storeWhole: (pointer, value) => this.#f.store(cursors.get(pointer)!, value),
       own: (value, neutral) => (neutral ? v128.bitselect(value, neutral, this.#own) : v128.and(value, this.#own)),
     }
   }

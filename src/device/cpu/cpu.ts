@@ -17,7 +17,6 @@ import {
 import { type HostBuffer, HostDevice, valuesOf } from '../host.ts'
 import { runPlain } from '../plain.ts'
 import { Arena } from './arena.ts'
-import { type DirectKernel, directKernels } from './direct.ts'
 import { Library } from './library.ts'
 import { Pool } from './pool.ts'
 import { replay } from './replay.ts'
@@ -59,7 +58,6 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   readonly library: Library
   readonly pool: Pool
   readonly #room: Room
-  readonly #direct: ReadonlyMap<Kernel, DirectKernel>
   readonly #tuned: ReadonlyMap<Kernel | FusedKernel, Launcher>
 
   /** @throws SluiceError for options that this machine cannot meet */
@@ -73,7 +71,6 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
     this.#room = new Room(this.arena)
     this.pool = new Pool(memory, this.arena.take(controlBytes), threads, this.library, this.#room.scratch)
     this.#tuned = tunedKernels(features)
-    this.#direct = directKernels(this.arena)
   }
 
   /** Gives up the worker threads; the device is of no more use. */
@@ -96,14 +93,12 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   protected run(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
     const launcher = this.tuned(kernel)
     if (launcher) this.#runTasks(launcher, [output], grid, parameters)
-    else this.runDirect(kernel, output, grid, parameters)
+    else this.runPlain(kernel, output, grid, parameters)
   }
 
   /** Runs a kernel that has no tasks, on this thread. */
-  runDirect(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
-    const direct = this.#direct.get(kernel)
-    if (direct) direct(output, grid, parameters)
-    else runPlain(kernel, output.values, grid, valuesOf(parameters))
+  runPlain(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
+    runPlain(kernel, output.values, grid, valuesOf(parameters))
   }
 
   fuses(kernel: FusedKernel): boolean {

@@ -37,7 +37,7 @@ export function replay(device: CpuDevice, launches: readonly RecordedLaunch[]): 
     }
     const output = outputs[0] as CpuBuffer
     const now = () => launch.parameters.map((p) => (typeof p === 'function' ? p() : (p as Argument)))
-    const host = () => device.runDirect(kernel as Kernel, output, grid as Grid, now())
+    const host = () => device.runPlain(kernel as Kernel, output, grid as Grid, now())
     return [{ does: { host }, reads, writes, launch: place }]
   }
   // Launches follow one another, so the room of one serves the next.

@@ -10,6 +10,7 @@ import { deltaKernels } from '../../../kernels/tuned/wasm/delta.ts'
 import { readingFloats } from '../../../kernels/tuned/wasm/from-integers.ts'
 import { indexingKernels } from '../../../kernels/tuned/wasm/indexing.ts'
 import { logSumKernels } from '../../../kernels/tuned/wasm/log-sum.ts'
+import { matmulKernels } from '../../../kernels/tuned/wasm/matmul.ts'
 import { movementKernels } from '../../../kernels/tuned/wasm/movement.ts'
 import { normKernels } from '../../../kernels/tuned/wasm/norm.ts'
 import { optimizerKernels } from '../../../kernels/tuned/wasm/optimizer.ts'
@@ -40,6 +41,7 @@ export function tunedKernels(features: Features): Map<Kernel | FusedKernel, Laun
   ])
   return new Map([
     ...make([
+      matmulKernels,
       movementKernels,
       indexingKernels,
       clipKernels,

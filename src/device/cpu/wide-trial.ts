@@ -3,10 +3,8 @@
  * numbers. It is taken if the results agree and it is faster. The answer is kept in the user's cache folder, by the versions
  * that it depends on, since the trial takes some hundred milliseconds.
  */
-import { matmul } from '../../../kernels/matmul.ts'
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
-import { productKernels } from '../../../kernels/tuned/wasm/product.ts'
-import { noGrid, type Task } from '../../../kernels/tuned/wasm/task.ts'
+import { productTask } from '../../../kernels/tuned/wasm/matmul.ts'
 import { nodeMajor } from './v8-flags.ts'
 
 /** The product of the trial: n x n, at byte offsets in the child's memory. */
@@ -57,11 +55,11 @@ function child(trial: Trial, flags: (...names: string[]) => void): Answer {
 function trial(): Trial {
   const modules = [false, true].map((wide) => {
     const features: Features = { relaxed: true, wide }
-    const launch = new Map(productKernels(features)).get(matmul)!
-    const place = (offset: number) => ({ offset, length: n * n })
-    const parameters = [place(places.a), place(places.b), n, 0, n, 1, 0, n, 1]
-    const tasks: readonly Task[] = launch([place(places.out)], [n, n, 1], parameters, { floats: () => places.scratch })
-    const [{ callee, given, items }] = tasks
+    const matrix = (offset: number) => ({ offset, batch: 0, across: n, depth: 1 })
+    const { callee, given, items } = productTask(features, {
+      ...{ batch: 1, m: n, n, k: n, a: matrix(places.a), b: { ...matrix(places.b), across: 1, depth: n } },
+      sums: { dtype: 'float32', offset: places.out, length: n * n },
+    })
     return {
       name: callee.name,
       bytes: btoa(String.fromCharCode(...callee.module.bytes())),
