@@ -274,7 +274,7 @@ function defineFinish(module: WasmModule, W: number) {
 }
 
 function define(features: Features, W: number) {
-  const module = new WasmModule(features)
+  const module = new WasmModule({ ...features, wide: false })
   return {
     table: defineTable(module, W),
     convolve: defineConvolve(module, W),
