@@ -27,7 +27,8 @@ function defineSumParts(module: WasmModule) {
 }
 
 function define(features: Features) {
-  const [forward, backward] = [new WasmModule(features), new WasmModule(features)]
+  const narrow = { ...features, wide: false }
+  const [forward, backward] = [new WasmModule(narrow), new WasmModule(narrow)]
   return {
     decays: defineDecays(forward),
     forward: defineDeltaForward(forward),

@@ -4,6 +4,7 @@ import { argmaxKernels } from '../../../kernels/tuned/wasm/argmax.ts'
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { attentionKernels } from '../../../kernels/tuned/wasm/attention.ts'
 import { clipKernels } from '../../../kernels/tuned/wasm/clip.ts'
+import { convolutionKernels } from '../../../kernels/tuned/wasm/convolution.ts'
 import { crossEntropyKernels } from '../../../kernels/tuned/wasm/cross-entropy.ts'
 import { cumsumKernels } from '../../../kernels/tuned/wasm/cumsum.ts'
 import { deltaKernels } from '../../../kernels/tuned/wasm/delta.ts'
@@ -50,6 +51,7 @@ export function tunedKernels(features: Features): Map<Kernel | FusedKernel, Laun
       optimizerKernels,
       solveKernels,
       deltaKernels,
+      convolutionKernels,
       attentionKernels,
     ]),
     ...readingFloats(features, overFloats),
