@@ -5,16 +5,17 @@
 
 /** Exponent of the smallest class, 64 bytes. */
 const SMALLEST = 6
-
-/** floor(log2(x)) for x >= 1. */
-const exponentOf = (x: number): number => (x < 2 ** 32 ? 31 - Math.clz32(x) : 32 + exponentOf(x / 2 ** 32))
+/** From here on sums of two sizes are no 32-bit integers. */
+const LARGEST = 2 ** 30
 
 /** The number of the smallest class that holds `bytes`: classes are numbered from 0, which is 64 bytes. */
 export function sizeClassNumber(bytes: number): number {
   if (bytes <= 2 ** SMALLEST) return 0
-  const exponent = exponentOf(bytes)
-  // (4 + s) 2^(exponent - 2), s from 0 to 4; the last is the next power of two.
-  return 4 * (exponent - SMALLEST - 1) + Math.ceil(bytes / 2 ** (exponent - 2))
+  // Halving twice what is beyond 31 bits moves it on by two octaves, exactly where it is a class.
+  if (bytes >= LARGEST) return sizeClassNumber(Math.ceil(bytes / 4)) + 8
+  const shift = 29 - Math.clz32(bytes)
+  // (4 + s) 2^shift, s from 0 to 4; the last is the next power of two.
+  return 4 * (shift - SMALLEST + 1) + ((bytes + (1 << shift) - 1) >>> shift)
 }
 
 /** Bytes of the class of that number. */

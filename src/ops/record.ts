@@ -5,7 +5,7 @@
  * Everything else comes from the record: the Tensor method, the gradient and parity properties, the bench case and the
  * row in the reference.
  */
-import { type Cotangent, isRecording, record as recordOnTape, setRecording } from '../autograd/tape.ts'
+import { type Cotangent, isRecording, recordOne, setRecording } from '../autograd/tape.ts'
 import { noStack, SluiceError } from '../errors.ts'
 import { enterScope, leaveScope, letOut, runOperation, runScope } from '../tensor/lifetime.ts'
 import type { Shape } from '../tensor/shape.ts'
@@ -196,7 +196,7 @@ function primitiveCall<P extends unknown[], A extends unknown[]>(definition: Pri
   return (...given) => {
     const a = prepare ? prepare(...given) : (given as unknown[] as A)
     const y = run(a)
-    if (vjp !== null && isRecording()) recordOnTape(name, tensorsAmong(a), y, (dy) => vjp(dy, y, ...a))
+    if (vjp !== null && isRecording()) recordOne(name, tensorsAmong(a), y, ([dy]) => vjp(dy!, y, ...a))
     if (prepare && !y.node) freeOwn(a, given)
     return y
   }

@@ -105,7 +105,9 @@ function output(
   const length = sizeOf(shape)
   const storage = new Storage(device, device.allocate(options.dtype ?? device.floatType, length))
   if (length > 0) {
-    device.launch(kernel, storage.buffer, grid, parameters.map(argument))
+    const given = new Array<LaunchArgument>(parameters.length)
+    for (let i = 0; i < given.length; i++) given[i] = argument(parameters[i])
+    device.launch(kernel, storage.buffer, grid, given)
     recorder()?.launch(device, kernel, [storage], grid, parameters)
   }
   return new Tensor(storage, shape)

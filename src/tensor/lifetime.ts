@@ -22,14 +22,13 @@ export interface Leak {
 /** The tensors that are freed together. Each knows its place in the list, so that it is taken out in one step. */
 export class Scope {
   readonly tensors: Tensor[] = []
-  readonly parent: Scope | null
-  constructor(parent: Scope | null) {
-    this.parent = parent
-  }
+  parent: Scope | null = null
 }
 
 /** Stands for the program itself, which owns what was made outside any scope. */
-const program = new Scope(null)
+const program = new Scope()
+/** Scopes that were left, to be entered again: there is one for every operation. */
+const spare: Scope[] = []
 
 let current: Scope | null = null
 /** The program's living tensors by id, without keeping them alive. */
@@ -65,10 +64,10 @@ function own(tensor: Tensor, scope: Scope): void {
   tensor.place = scope.tensors.push(tensor) - 1
 }
 
-function ownByProgram(tensor: Tensor): void {
+function ownByProgram(tensor: Tensor, stack?: () => string): void {
   tensor.owner = program
   living.set(tensor.id, new WeakRef(tensor))
-  if (operationDepth === 0) stacks.set(tensor, stackHere())
+  if (operationDepth === 0) stacks.set(tensor, stack ?? stackHere())
   collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
 }
 
@@ -88,15 +87,19 @@ export function untrack(tensor: Tensor): void {
   }
 }
 
-/** Gives `tensor` to whoever owns `like`: a parameter's gradient lives as long as the parameter. */
-export function liveWith(tensor: Tensor, like: Tensor): void {
-  give(tensor, like.owner)
+/**
+ * Gives `tensor` to whoever owns `like`: a parameter's gradient lives as long as the parameter.
+ *
+ * @param stack names the place that made it in `checkLeaks`; the caller's unless given
+ */
+export function liveWith(tensor: Tensor, like: Tensor, stack?: () => string): void {
+  give(tensor, like.owner, stack)
 }
 
-function give(tensor: Tensor, owner: Scope | null): void {
+function give(tensor: Tensor, owner: Scope | null, stack?: () => string): void {
   untrack(tensor)
   if (owner && owner !== program) own(tensor, owner)
-  else ownByProgram(tensor)
+  else ownByProgram(tensor, stack)
 }
 
 /**
@@ -152,17 +155,21 @@ function plainValues(value: object): Iterable<unknown> {
  * `runScope` in two halves, for the few places that run at every operation.
  */
 export function enterScope(): Scope {
-  current = new Scope(current)
-  return current
+  const scope = spare.pop() ?? new Scope()
+  scope.parent = current
+  current = scope
+  return scope
 }
 
 /** Frees all that the scope still owns; errors will name `stack` as the place. */
-export function leaveScope({ tensors, parent }: Scope, stack: () => string): void {
+export function leaveScope(scope: Scope, stack: () => string): void {
+  const { tensors, parent } = scope
   current = parent
   for (let tensor = tensors.pop(); tensor; tensor = tensors.pop()) {
     tensor.owner = null
     tensor.dispose(stack)
   }
+  spare.push(scope)
 }
 
 /** Lets a tensor out of the scope that is open, to the one around it. */
