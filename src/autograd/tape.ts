@@ -9,9 +9,9 @@
  * recording while walking gives gradients of gradients.
  */
 import { SluiceError, showShape, stackHere } from '../errors.ts'
-import { liveWith } from '../tensor/lifetime.ts'
+import { liveWith, runScope } from '../tensor/lifetime.ts'
 import { sameShape } from '../tensor/shape.ts'
-import { type GraphNode, isTensor, scopeAt, type Tensor } from '../tensor/tensor.ts'
+import { type GraphNode, isTensor, type Tensor } from '../tensor/tensor.ts'
 
 /** The gradient of one input: a tensor, a function that makes it (called only if wanted), or null for none. */
 export type Cotangent = Tensor | (() => Tensor) | null
@@ -43,10 +43,16 @@ export function isRecording(): boolean {
   return recording
 }
 
-/** Runs `body` with recording on or off. */
-export function withRecording<R>(on: boolean, body: () => R): R {
+/** Switches recording; gives what it was before, which is to be set again. */
+export function setRecording(on: boolean): boolean {
   const before = recording
   recording = on
+  return before
+}
+
+/** Runs `body` with recording on or off. */
+export function withRecording<R>(on: boolean, body: () => R): R {
+  const before = setRecording(on)
   try {
     return body()
   } finally {
@@ -280,7 +286,7 @@ function walk(
         if (gradient) deliver(t, own(gradient))
       }
       if (createGraph) step(node, cotangents)
-      else scopeAt(stack, () => step(node, cotangents))
+      else runScope(() => step(node, cotangents), stack)
       waiting.byNode.delete(node)
       if (!createGraph) for (const gradient of cotangents) gradient?.dispose(stack)
     }

@@ -300,13 +300,20 @@ test('planSlots: values whose lives overlap never share, and every value fits', 
     })
     .map(({ a, b, ...rest }) => ({ ...rest, first: Math.min(a, b), last: Math.max(a, b) }))
   fc.assert(
-    fc.property(fc.array(value, { maxLength: 30 }), (values) => {
+    fc.property(fc.array(value, { maxLength: 30 }), fc.boolean(), (drawn, isInPlace) => {
+      // Each may be written over all values of which its step is the last reader.
+      const values = drawn.map((v) => ({
+        ...v,
+        overwrites: isInPlace ? drawn.flatMap((w, j) => (w.last === v.first && w.first < w.last ? [j] : [])) : [],
+      }))
       const { slots, sizes } = planSlots(values)
       values.forEach((v, i) => {
         expect(sizes[slots[i]].kind).toBe(v.kind)
         expect(sizes[slots[i]].bytes).toBeGreaterThanOrEqual(v.bytes)
         values.slice(0, i).forEach((w, j) => {
-          if (slots[i] === slots[j]) expect(w.last < v.first || v.last < w.first).toBe(true)
+          if (slots[i] !== slots[j]) return
+          const isOver = (over: typeof v, at: number) => over.overwrites.includes(at)
+          expect(w.last < v.first || v.last < w.first || isOver(v, j) || isOver(w, i)).toBe(true)
         })
       })
       const most = (kind: string, time: number) =>
