@@ -89,10 +89,10 @@ function defineWrite(module: WasmModule, gating: Gating | undefined) {
       f.set(factor, v128.load32_splat(p.sums))
       f.store(p.logSum, f32.load(p.most))
       const vectors = i32.shr_u(p.columns, 2)
-      if (!activation) {
+      if (!gating || !activation) {
         eachOf(f, vectors, [p.mixed, p.out], (from, to) => f.store(to, f32x4.mul(v128.load(from), factor)))
       } else {
-        const join = (y: Value<'v128'>, s: Value<'v128'>) => (gating!.additive ? f32x4.add(y, s) : f32x4.mul(y, s))
+        const join = (y: Value<'v128'>, s: Value<'v128'>) => (gating.additive ? f32x4.add(y, s) : f32x4.mul(y, s))
         const rowGate = gating.headwise && f.local('v128', activation.value(v128.load32_splat(p.gate)))
         eachOf(f, vectors, [p.mixed, p.out, p.ungated, ...(rowGate ? [] : [p.gate])], (from, to, kept, gate) => {
           const y = f.local('v128', f32x4.mul(v128.load(from), factor))
