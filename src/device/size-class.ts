@@ -10,7 +10,7 @@ const LARGEST = 2 ** 30
 
 /** The number of the smallest class that holds `bytes`: classes are numbered from 0, which is 64 bytes. */
 export function sizeClassNumber(bytes: number): number {
-  if (bytes <= 2 ** SMALLEST) return 0
+  if (bytes <= 1 << SMALLEST) return 0
   // Halving twice what is beyond 31 bits moves it on by two octaves, exactly where it is a class.
   if (bytes >= LARGEST) return sizeClassNumber(Math.ceil(bytes / 4)) + 8
   const shift = 29 - Math.clz32(bytes)
