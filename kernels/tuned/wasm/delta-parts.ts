@@ -196,7 +196,8 @@ export function defineFetchRows(module: WasmModule): Callee<typeof span> {
 
 /**
  * Brings a segment's rows into cache, those of the heads that a call works on side by side, as they lie in memory. Head by
- * head, the steps would read a short piece of each row, where no prefetcher of a processor finds the next.
+ * head, the steps would read a short piece of each row, where no prefetcher of a processor finds the next. What is read is
+ * forgotten: another thread may be writing its own share of the row.
  *
  * @param keys tensors [B, T, H, K]
  * @param values tensors [B, T, H, V]
