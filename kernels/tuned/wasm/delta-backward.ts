@@ -20,10 +20,11 @@ import {
   defineFetchRows,
   defineTranspose,
   eachItem,
-  fetchSegment,
+  eachSegment,
+  fetchHeads,
   type Item,
   least,
-  segmentParameters,
+  passParameters,
   sum,
 } from './delta-parts.ts'
 import { defineGradientSteps, defineStateSteps } from './delta-steps.ts'
@@ -48,7 +49,7 @@ const partial = ['dq', 'dk', 'dg', 'dbeta'] as const
 
 type Name = (typeof keyRows)[number] | (typeof valueRows)[number] | (typeof numbers)[number]
 
-const shared = { ...integers('states', 'splitStep', 'block'), ...segmentParameters, ...floats('scale') } as const
+const shared = { ...integers('states', 'splitStep', 'block'), ...passParameters, ...floats('scale') } as const
 
 type Given<N extends Name> = Readonly<Record<N | 'H' | 'K' | 'V' | 'splitStep' | 'block', Local<'i32'>>>
 
@@ -100,40 +101,49 @@ class Places<N extends Name> {
 const includes = (names: readonly Name[], name: Name) => names.includes(name)
 
 /**
- * A segment backward in time. `states` [B, H, V, K] holds G transposed; `ends` is a head's S after the segment, transposed, and
- * `endStep` the bytes to the next head's.
+ * The pass backward in time. `states` [B, H, V, K] holds G transposed; `checkpoints` [B, H, segments, V, K] S after each segment,
+ * `checkpointStep` bytes from head to head.
  */
-function defineGradientSegment(
+function defineGradientPass(
   module: WasmModule,
   clearRows: ReturnType<typeof defineClearRows>,
   fetchRows: ReturnType<typeof defineFetchRows>,
 ) {
   const steps = defineGradientSteps(module)
   const names = ['q', 'k', 'v', 'out', 'errors', 'dout', 'decays', 'beta', 'dk', 'dv', 'dg', 'dbeta'] as const
-  const parameters = { ...integers(...names, 'ends', 'endStep'), ...shared, ...withScratch } as const
-  return module.function('gradientSegment', parameters, (f, p) => {
-    fetchSegment(f, fetchRows, p, [p.q, p.k, p.dk], [p.v, p.out, p.errors, p.dout, p.dv])
-    eachItem(f, p, (item) => {
-      const places = new Places(f, p, item, names)
-      const { at } = places
-      const { keyStep, numberStep } = places.steps
-      f.call(clearRows, { at: at.dk, step: keyStep, rows: p.steps, columns: p.K })
-      for (const number of [at.dg, at.dbeta]) {
-        f.call(clearRows, { at: number, step: numberStep, rows: p.steps, columns: 1 })
-      }
-      const end = f.local('i32', sum(p.ends, i32.mul(item.head, p.endStep), bytes(i32.mul(item.first, p.K))))
-      places.eachBlock((columns, offset) => {
-        const { K, steps: count, scale, scratch } = p
-        const state = sum(p.states, offset)
-        f.call(steps, { ...at, ...places.steps, state, end, K, columns, steps: count, scale, scratch })
-        f.advance(end, bytes(i32.mul(K, columns)))
+  const parameters = { ...integers(...names, 'checkpoints', 'checkpointStep'), ...shared, ...withScratch } as const
+  return module.function('gradientPass', parameters, (f, p) => {
+    eachSegment(f, p.T, true, (segment) => {
+      eachItem(f, p, segment, (item) => {
+        fetchHeads(f, fetchRows, p, segment, item, [p.q, p.k, p.dk], [p.v, p.out, p.errors, p.dout, p.dv])
+        const places = new Places(f, p, item, names)
+        const { at } = places
+        const { keyStep, numberStep } = places.steps
+        f.call(clearRows, { at: at.dk, step: keyStep, rows: segment.steps, columns: p.K })
+        for (const number of [at.dg, at.dbeta]) {
+          f.call(clearRows, { at: number, step: numberStep, rows: segment.steps, columns: 1 })
+        }
+        const end = f.local(
+          'i32',
+          sum(
+            p.checkpoints,
+            i32.mul(item.head, p.checkpointStep),
+            bytes(i32.mul(p.K, i32.add(i32.mul(segment.index, p.V), item.first))),
+          ),
+        )
+        places.eachBlock((columns, offset) => {
+          const { K, scale, scratch } = p
+          const state = sum(p.states, offset)
+          f.call(steps, { ...at, ...places.steps, state, end, K, columns, steps: segment.steps, scale, scratch })
+          f.advance(end, bytes(i32.mul(K, columns)))
+        })
       })
     })
   })
 }
 
-/** A segment forward in time, after `gradientSegment`: adds to dk, and writes dq. `states` holds S transposed. */
-function defineStateSegment(
+/** The pass forward in time, after the other: adds to dk, and writes dq. `states` holds S transposed. */
+function defineStatePass(
   module: WasmModule,
   clearRows: ReturnType<typeof defineClearRows>,
   fetchRows: ReturnType<typeof defineFetchRows>,
@@ -141,15 +151,25 @@ function defineStateSegment(
   const steps = defineStateSteps(module)
   const names = ['k', 'errors', 'dout', 'decays', 'beta', 'dq', 'dk', 'dv'] as const
   const parameters = { ...integers(...names), ...shared, ...withRange } as const
-  return module.function('stateSegment', parameters, (f, p) => {
-    fetchSegment(f, fetchRows, p, [p.k, p.dq, p.dk], [p.errors, p.dout, p.dv])
-    eachItem(f, p, (item) => {
-      const places = new Places(f, p, item, names)
-      const { at } = places
-      f.call(clearRows, { at: at.dq, step: places.steps.keyStep, rows: p.steps, columns: p.K })
-      places.eachBlock((columns, offset) => {
-        const { K, steps: count, scale } = p
-        f.call(steps, { ...at, ...places.steps, state: sum(p.states, offset), K, columns, steps: count, scale })
+  return module.function('statePass', parameters, (f, p) => {
+    eachSegment(f, p.T, false, (segment) => {
+      eachItem(f, p, segment, (item) => {
+        fetchHeads(f, fetchRows, p, segment, item, [p.k, p.dq, p.dk], [p.errors, p.dout, p.dv])
+        const places = new Places(f, p, item, names)
+        const { at } = places
+        f.call(clearRows, { at: at.dq, step: places.steps.keyStep, rows: segment.steps, columns: p.K })
+        places.eachBlock((columns, offset) => {
+          const { K, scale } = p
+          f.call(steps, {
+            ...at,
+            ...places.steps,
+            state: sum(p.states, offset),
+            K,
+            columns,
+            steps: segment.steps,
+            scale,
+          })
+        })
       })
     })
   })
@@ -175,7 +195,7 @@ export function defineDeltaBackward(module: WasmModule) {
   const fetchRows = defineFetchRows(module)
   return {
     turn: defineTurn(module),
-    gradientSegment: defineGradientSegment(module, clearRows, fetchRows),
-    stateSegment: defineStateSegment(module, clearRows, fetchRows),
+    gradientPass: defineGradientPass(module, clearRows, fetchRows),
+    statePass: defineStatePass(module, clearRows, fetchRows),
   }
 }

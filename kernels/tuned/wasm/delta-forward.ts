@@ -17,9 +17,10 @@ import {
   defineFetchRows,
   defineTranspose,
   eachItem,
-  fetchSegment,
+  eachSegment,
+  fetchHeads,
   least,
-  segmentParameters,
+  passParameters,
   sum,
 } from './delta-parts.ts'
 import { f32x4, i32, type Local, select, v128 } from './instructions.ts'
@@ -105,48 +106,58 @@ function defineSteps(module: WasmModule, vectors: number): Callee<typeof stepPar
 }
 
 /**
- * A segment of the forward pass. `states` is [B, H, blocks, K, 8], the last block narrower where V is no multiple of 8. The
- * states after the segment go to `checkpoints`, transposed, `checkpointStep` bytes from head to head.
+ * The forward pass. `states` is [B, H, blocks, K, 8], the last block narrower where V is no multiple of 8. The states after each
+ * segment go to `checkpoints` [B, H, segments, V, K], `checkpointStep` bytes from head to head.
  */
-function defineSegment(module: WasmModule) {
+function definePass(module: WasmModule) {
   const transpose = defineTranspose(module)
   const fetchRows = defineFetchRows(module)
   // V is a multiple of 4: the last block may be narrower.
   const [steps4, steps8] = [defineSteps(module, 1), defineSteps(module, 2)]
   const parameters = {
     ...integers('q', 'k', 'v', 'decays', 'beta', 'out', 'errors', 'states', 'checkpoints', 'checkpointStep'),
-    ...segmentParameters,
+    ...passParameters,
     ...floats('scale'),
     ...withRange,
   } as const
-  return module.function('forwardSegment', parameters, (f, p) => {
+  return module.function('forwardPass', parameters, (f, p) => {
     const { H, K, V } = p
     const [keyStep, valueStep, gateStep] = [K, V, 1].map((width) => f.local('i32', bytes(i32.mul(H, width))))
-    fetchSegment(f, fetchRows, p, [p.q, p.k], [p.v, p.out, p.errors])
-    eachItem(f, p, ({ head, first, columns, row }) => {
-      const keys = f.local('i32', bytes(i32.mul(row, K)))
-      const values = f.local('i32', bytes(i32.add(i32.mul(row, V), first)))
-      const gates = f.local('i32', bytes(row))
-      const state = f.local('i32', sum(p.states, bytes(i32.mul(K, i32.add(i32.mul(head, V), first)))))
-      const checkpoint = f.local('i32', sum(p.checkpoints, i32.mul(head, p.checkpointStep), bytes(i32.mul(first, K))))
-      const left = f.local('i32', columns)
-      f.while(left, () => {
-        const width = f.local('i32', least(left, COLUMNS))
-        const given = {
-          ...{ q: sum(p.q, keys), k: sum(p.k, keys), v: sum(p.v, values), out: sum(p.out, values) },
-          ...{ errors: sum(p.errors, values), decays: sum(p.decays, gates), beta: sum(p.beta, gates) },
-          ...{ state, keyStep, valueStep, gateStep, K, steps: p.steps, scale: p.scale },
-        }
-        f.if(
-          i32.eq(width, COLUMNS),
-          () => f.call(steps8, given),
-          () => f.call(steps4, given),
+    eachSegment(f, p.T, false, (segment) => {
+      eachItem(f, p, segment, (item) => {
+        const { head, first, columns, row } = item
+        fetchHeads(f, fetchRows, p, segment, item, [p.q, p.k], [p.v, p.out, p.errors])
+        const keys = f.local('i32', bytes(i32.mul(row, K)))
+        const values = f.local('i32', bytes(i32.add(i32.mul(row, V), first)))
+        const gates = f.local('i32', bytes(row))
+        const state = f.local('i32', sum(p.states, bytes(i32.mul(K, i32.add(i32.mul(head, V), first)))))
+        const checkpoint = f.local(
+          'i32',
+          sum(
+            p.checkpoints,
+            i32.mul(head, p.checkpointStep),
+            bytes(i32.mul(K, i32.add(i32.mul(segment.index, V), first))),
+          ),
         )
-        const [fromStep, toStep] = [bytes(width), bytes(K)]
-        f.call(transpose, { from: state, fromStep, to: checkpoint, toStep, rows: K, columns: width })
-        f.advance(values, bytes(width))
-        for (const pointer of [state, checkpoint]) f.advance(pointer, bytes(i32.mul(K, width)))
-        f.set(left, i32.sub(left, width))
+        const left = f.local('i32', columns)
+        f.while(left, () => {
+          const width = f.local('i32', least(left, COLUMNS))
+          const given = {
+            ...{ q: sum(p.q, keys), k: sum(p.k, keys), v: sum(p.v, values), out: sum(p.out, values) },
+            ...{ errors: sum(p.errors, values), decays: sum(p.decays, gates), beta: sum(p.beta, gates) },
+            ...{ state, keyStep, valueStep, gateStep, K, steps: segment.steps, scale: p.scale },
+          }
+          f.if(
+            i32.eq(width, COLUMNS),
+            () => f.call(steps8, given),
+            () => f.call(steps4, given),
+          )
+          const [fromStep, toStep] = [bytes(width), bytes(K)]
+          f.call(transpose, { from: state, fromStep, to: checkpoint, toStep, rows: K, columns: width })
+          f.advance(values, bytes(width))
+          for (const pointer of [state, checkpoint]) f.advance(pointer, bytes(i32.mul(K, width)))
+          f.set(left, i32.sub(left, width))
+        })
       })
     })
   })
@@ -182,7 +193,7 @@ export function defineDeltaForward(module: WasmModule) {
   const copyRows = defineCopyRows(module)
   return {
     toBlocks: defineCopyBlocks(module, copyRows, false),
-    segment: defineSegment(module),
+    pass: definePass(module),
     fromBlocks: defineCopyBlocks(module, copyRows, true),
   }
 }

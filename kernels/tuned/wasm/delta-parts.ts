@@ -1,9 +1,9 @@
 /**
  * What the gated delta rule's passes over time share: how a launch is divided, and how a state is laid out.
  *
- * A pass goes segment by segment, each a task of its own, with the states of all heads in the launch's own memory between.
- * So the threads are at the same segment at any time, and memory, in which the heads' rows alternate, is read once and in
- * order. An item is a head's share of columns: no column of the state, which belongs to one value, depends on another.
+ * An item is a head's share of columns: no column of the state, which belongs to one value, depends on another. A call goes
+ * through time segment by segment, all its items within each, with their states in the launch's own memory between. So
+ * memory, in which the heads' rows alternate, is read once and in order.
  */
 import { RECURRENT_SEGMENT } from '../../fused-delta.ts'
 import type { Callee, FunctionBuilder, WasmModule } from './assembler.ts'
@@ -27,19 +27,7 @@ export function splitColumns([B, , H, , V]: Sizes): { splits: number; share: num
   return { splits: Math.ceil(V / share), share }
 }
 
-/** The first step, and how many they are. */
-export interface Segment {
-  readonly step: number
-  readonly steps: number
-}
-
-/** The segments of T steps, in order. */
-export function segmentsOf(T: number): Segment[] {
-  return Array.from({ length: Math.ceil(T / RECURRENT_SEGMENT) }, (_, i) => {
-    const step = i * RECURRENT_SEGMENT
-    return { step, steps: Math.min(RECURRENT_SEGMENT, T - step) }
-  })
-}
+export const segmentsIn = (T: number): number => Math.ceil(T / RECURRENT_SEGMENT)
 
 export const bytes = (count: Operand<'i32'>): Value<'i32'> => i32.shl(count, 2)
 
@@ -50,26 +38,53 @@ export const sum = (first: Operand<'i32'>, ...others: Operand<'i32'>[]): Value<'
 export const least = (x: Operand<'i32'>, y: Operand<'i32'>): Value<'i32'> =>
   select(i32.lt_u(x, y), i32.add(x, 0), i32.add(y, 0))
 
-/** A segment of a pass, as its kernel is told of it. */
-export const segmentParameters = integers('T', 'H', 'K', 'V', 'splits', 'share', 'step', 'steps')
+/** What a pass is told of its items. */
+export const passParameters = integers('T', 'H', 'K', 'V', 'splits', 'share')
+
+type Pass = Readonly<Record<keyof typeof passParameters | 'from' | 'to', Local<'i32'>>>
+
+/** Some of the T steps: their number in order, the first of them, and how many they are. */
+export interface Segment {
+  readonly index: Local<'i32'>
+  readonly step: Local<'i32'>
+  readonly steps: Local<'i32'>
+}
+
+/** Runs `body` for every segment, from the first on or from the last back. */
+export function eachSegment(
+  f: FunctionBuilder,
+  T: Local<'i32'>,
+  isBack: boolean,
+  body: (segment: Segment) => void,
+): void {
+  const count = f.local('i32', i32.div_u(i32.add(T, RECURRENT_SEGMENT - 1), RECURRENT_SEGMENT))
+  const index = f.local('i32', isBack ? i32.sub(count, 1) : 0)
+  f.times(count, () => {
+    const step = f.local('i32', i32.mul(index, RECURRENT_SEGMENT))
+    body({ index, step, steps: f.local('i32', least(i32.sub(T, step), RECURRENT_SEGMENT)) })
+    f.advance(index, isBack ? -1 : 1)
+  })
+}
 
 export interface Item {
+  /** Its number. */
+  readonly item: Local<'i32'>
   readonly head: Local<'i32'>
   readonly split: Local<'i32'>
   /** The share's first column, and how many they are. */
   readonly first: Local<'i32'>
   readonly columns: Local<'i32'>
-  /** Row (b, step, h) of an operand [B, T, H, ...]. */
+  /** Row (b, t, h) of an operand [B, T, H, ...] at the segment's first step. */
   readonly row: Local<'i32'>
 }
 
 /** Runs `body` for every item. */
 export function eachItem(
   f: FunctionBuilder,
-  p: Readonly<Record<keyof typeof segmentParameters | 'from' | 'to', Local<'i32'>>>,
+  { T, H, V, splits, share, from, to }: Pass,
+  { step }: Segment,
   body: (item: Item) => void,
 ): void {
-  const { T, H, V, splits, share, step, from, to } = p
   const item = f.local('i32', from)
   f.while(i32.lt_u(item, to), () => {
     const head = f.local('i32', i32.div_u(item, splits))
@@ -78,7 +93,7 @@ export function eachItem(
     const columns = f.local('i32', least(i32.sub(V, first), share))
     const time = i32.add(i32.mul(i32.div_u(head, H), T), step)
     const row = f.local('i32', i32.add(i32.mul(time, H), i32.rem_u(head, H)))
-    body({ head, split, first, columns, row })
+    body({ item, head, split, first, columns, row })
     f.advance(item, 1)
   })
 }
@@ -195,42 +210,33 @@ export function defineFetchRows(module: WasmModule): Callee<typeof span> {
 }
 
 /**
- * Brings a segment's rows into cache, those of the heads that a call works on side by side, as they lie in memory. Head by
- * head, the steps would read a short piece of each row, where no prefetcher of a processor finds the next.
+ * Brings a segment's rows into cache, at the first item of a call and of a sequence: those of all heads of the sequence that
+ * the call works on, side by side, as they lie in memory. Head by head, the steps would read a short piece of each row, where
+ * no prefetcher of a processor finds the next. What is read is forgotten: another thread may be writing its own share of it.
  *
  * @param keys tensors [B, T, H, K]
  * @param values tensors [B, T, H, V]
  */
-export function fetchSegment(
+export function fetchHeads(
   f: FunctionBuilder,
   fetchRows: Callee<typeof span>,
-  p: Readonly<Record<keyof typeof segmentParameters | 'from' | 'to', Local<'i32'>>>,
+  { H, K, V, splits, from, to }: Pass,
+  { steps }: Segment,
+  { item, head, row }: Item,
   keys: readonly Local<'i32'>[],
   values: readonly Local<'i32'>[],
 ): void {
-  const { T, H, K, V, splits, step, steps } = p
-  const inSequence = f.local('i32', i32.mul(H, splits))
-  const item = f.local('i32', p.from)
-  f.while(i32.lt_u(item, p.to), () => {
-    const sequence = f.local('i32', i32.div_u(item, inSequence))
-    const end = f.local('i32', least(i32.mul(i32.add(sequence, 1), inSequence), p.to))
-    const first = f.local('i32', i32.div_u(item, splits))
-    const heads = f.local('i32', i32.sub(i32.div_u(i32.add(end, i32.sub(splits, 1)), splits), first))
-    const row = f.local(
-      'i32',
-      sum(i32.mul(i32.add(i32.mul(sequence, T), step), H), i32.sub(first, i32.mul(sequence, H))),
-    )
-    for (const [tensors, width] of [
-      [keys, K],
-      [values, V],
-    ] as const) {
-      for (const tensor of tensors) {
-        f.call(fetchRows, {
-          ...{ at: i32.add(tensor, bytes(i32.mul(row, width))), step: bytes(i32.mul(H, width)) },
-          ...{ rows: steps, columns: i32.mul(heads, width) },
-        })
-      }
-    }
-    f.set(item, end)
+  const inSequence = i32.mul(H, splits)
+  f.if(i32.or(i32.eq(item, from), i32.eqz(i32.rem_u(item, inSequence))), () => {
+    const end = least(i32.mul(i32.add(i32.div_u(item, inSequence), 1), inSequence), to)
+    const lastHead = i32.div_u(i32.add(end, i32.sub(splits, 1)), splits)
+    const heads = f.local('i32', i32.sub(lastHead, head))
+    const fetch = (tensor: Local<'i32'>, width: Local<'i32'>) =>
+      f.call(fetchRows, {
+        ...{ at: i32.add(tensor, bytes(i32.mul(row, width))), step: bytes(i32.mul(H, width)) },
+        ...{ rows: steps, columns: i32.mul(heads, width) },
+      })
+    for (const tensor of keys) fetch(tensor, K)
+    for (const tensor of values) fetch(tensor, V)
   })
 }

@@ -5,7 +5,7 @@ import { type Features, integers, WasmModule } from './assembler.ts'
 import { blockColumns, defineDeltaBackward, gradientScratch } from './delta-backward.ts'
 import { defineDecays } from './delta-decay.ts'
 import { defineDeltaForward } from './delta-forward.ts'
-import { type Segment, type Sizes, segmentsOf, splitColumns } from './delta-parts.ts'
+import { type Sizes, segmentsIn, splitColumns } from './delta-parts.ts'
 import { f32x4, v128 } from './instructions.ts'
 import { type Launcher, lazily, type Place, task, type Workspace, withRange } from './task.ts'
 import { eachVector, vectorsIn } from './vectors.ts'
@@ -45,6 +45,9 @@ const savedNames = ['decays', 'errors', 'checkpoints'] as const
 const offsets = <const N extends string>(names: readonly N[], places: readonly unknown[]): Record<N, number> =>
   Object.fromEntries(names.map((name, i) => [name, (places[i] as Place).offset])) as Record<N, number>
 
+/** Bytes from a head's checkpoints to the next head's. */
+const checkpointStep = ([, T, , K, V]: Sizes): number => 4 * segmentsIn(T) * K * V
+
 function launchForward(kernels: () => Kernels): Launcher {
   return (outputs, _grid, parameters, workspace) => {
     const { g, state, ...operands } = offsets(operandNames, parameters)
@@ -55,22 +58,15 @@ function launchForward(kernels: () => Kernels): Launcher {
     const { splits, share } = splitColumns(sizes)
     const [heads, states] = [B * H, B * H * K * V]
     const blocks = workspace.floats(states)
-    const segments = segmentsOf(T)
-    const checkpointStep = 4 * segments.length * K * V
-    const segment = ({ step, steps }: Segment, i: number) =>
-      task(
-        forward.segment,
-        {
-          ...{ ...operands, ...results, states: blocks },
-          ...{ checkpoints: checkpoints + 4 * i * K * V, checkpointStep },
-          ...{ T, H, K, V, splits, share, step, steps, scale },
-        },
-        { items: heads * splits, cost: 7 * steps * states },
-      )
+    const given = { ...operands, ...results, states: blocks, checkpoints, checkpointStep: checkpointStep(sizes) }
     return [
       task(decays, { g, decays: results.decays }, { items: vectorsIn(B * T * H), cost: 20 * B * T * H }),
       task(forward.toBlocks, { states: state, blocks, K, V }, { items: heads, cost: states }),
-      ...segments.map(segment),
+      task(
+        forward.pass,
+        { ...given, T, H, K, V, splits, share, scale },
+        { items: heads * splits, cost: 7 * T * states },
+      ),
       task(forward.fromBlocks, { states: last, blocks, K, V }, { items: heads, cost: states }),
     ]
   }
@@ -89,7 +85,6 @@ function launchBackward(kernels: () => Kernels): Launcher {
     const [heads, states] = [B * H, B * H * K * V]
     const turned = workspace.floats(states)
     const block = blockColumns(K)
-    const segments = segmentsOf(T)
     // What sums over all columns is each share's own first, where there are several.
     const rows = B * T * H
     const sums = { dq: rows * K, dk: rows * K, dg: rows, dbeta: rows }
@@ -101,21 +96,14 @@ function launchBackward(kernels: () => Kernels): Launcher {
       task(backward.turn, { matrices, out, rows, columns }, { items: heads, cost: states })
     return [
       turn(dlast, turned, K, V),
-      ...segments
-        .map(({ step, steps }, i) => {
-          const ends = { ends: checkpoints + 4 * i * K * V, endStep: 4 * segments.length * K * V }
-          return task(
-            backward.gradientSegment,
-            { ...tensors, ...ends, ...shared, step, steps },
-            { items, cost: 9 * steps * states, scratch: gradientScratch(block) },
-          )
-        })
-        .reverse(),
+      task(
+        backward.gradientPass,
+        { ...tensors, checkpoints, checkpointStep: checkpointStep(sizes), ...shared },
+        { items, cost: 9 * T * states, scratch: gradientScratch(block) },
+      ),
       turn(turned, dstate, V, K),
       turn(state, turned, K, V),
-      ...segments.map(({ step, steps }) =>
-        task(backward.stateSegment, { ...tensors, ...shared, step, steps }, { items, cost: 7 * steps * states }),
-      ),
+      task(backward.statePass, { ...tensors, ...shared }, { items, cost: 7 * T * states }),
       ...Object.entries(parts).map(([name, first]) => {
         const size = sums[name as keyof typeof sums]
         const given = { parts: first, out: gradients[name as keyof typeof sums], count: splits, step: splitStep }
