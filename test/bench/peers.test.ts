@@ -90,6 +90,7 @@ describe('the engines', () => {
     }
     const found = names('--peers p --threads 1', old)
     expect(found).toContain('limit wide 1 needs Node 24 or later')
+    expect(found).toContain('Sluice relaxed, eager 1')
     expect(found).toContain('jax-js 1 it is not installed')
     expect(names('--threads 1', installed)).toContain('PyTorch 2.15.0 1 no --peers')
   })
