@@ -1,4 +1,5 @@
 /** The command line of the benches that run on the cpu. */
+import { SluiceError } from '../src/errors.ts'
 import { operationsCommand } from './operations-command.ts'
 import { compareSteps } from './peers/compare-steps.ts'
 import { stepCommand } from './step-command.ts'
@@ -50,6 +51,7 @@ try {
   if (!command || rest.includes('--help')) console.log(usage)
   else await command(rest)
 } catch (error) {
-  console.error(error instanceof Error ? `bench: ${error.message} (--help lists the options)` : error)
+  if (error instanceof SluiceError) console.error(`bench: ${error.message}`)
+  else console.error(error instanceof Error ? `bench: ${error.message} (--help lists the options)` : error)
   process.exitCode = 1
 }

@@ -145,7 +145,9 @@ export function enginesOf(installed: Installed, settings: PeerSettings): Engine[
   const { threads, simd, families } = settings
   // Those with one thread take part once, whichever numbers are asked for; jax-js is often faster with one.
   const once = [...(threads.includes(1) ? [] : [jaxjs(installed, settings, 1)]), tfjs(installed, settings)]
-  const eagerSimd = simd.at(-1)!
+  // Eager once, in the fastest variant that this Node has.
+  const able = simd.filter((each) => each !== 'wide' || installed.node.major >= 24)
+  const eagerSimd = able.at(-1) ?? 'plain'
   return [
     ...threads.flatMap((n) => [
       ...simd.map((each) => sluice(installed, n, each, false)),

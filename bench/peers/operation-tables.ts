@@ -1,6 +1,7 @@
 /** The comparison of operations as tables: times of each pass, ratios, the delta rule by length. */
 import { median } from '../median.ts'
 import type { Cell, Table } from '../table.ts'
+import { goalsOfOperations, goalsTable } from './goals.ts'
 import { type OperationCase, type OperationLine, operationCases } from './operation-cases.ts'
 import { medianOf, type PeerRecord, type Results, type Summary, summarize, threadsInWords } from './records.ts'
 
@@ -117,8 +118,9 @@ export function operationTables({ records }: Results<OperationLine>): Table[] {
   ]
   // Only Sluice's say which numbers were asked for: others may have one thread whatever is asked.
   const threads = [...new Set(all.filter(({ family }) => family === 'Sluice').map((s) => s.threads))]
-  return threads.flatMap((n) => [
+  const tables = threads.flatMap((n) => [
     ...(others.length > 0 ? [timesTable(others, all, n), memoryTable(others, all, n)] : []),
     ...(delta.length > 0 ? [deltaTable(delta, all, n)] : []),
   ])
+  return [...tables, ...goalsTable('Goals', goalsOfOperations(all))]
 }

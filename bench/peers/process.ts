@@ -12,13 +12,19 @@ export interface Command {
 /** What the process printed as JSON (the last such line), or why there is nothing. */
 export type Answer = { readonly line: Readonly<Record<string, unknown>> } | { readonly why: string }
 
-/** The line of an error message that says most: the first that names an error, else the last. */
+/** The line of an error's message that says most: the one that begins with the error's name, else the last. */
 function telling(said: string): string {
-  const lines = said
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('at '))
-  return lines.find((line) => /error|refused|not found/i.test(line)) ?? lines.at(-1) ?? 'it said nothing'
+  const lines = said.split('\n').filter((line) => line.trim() !== '')
+  return lines.find((line) => /^\w*(Error|Exception)\b/.test(line)) ?? lines.at(-1)?.trim() ?? 'it said nothing'
+}
+
+/** Undefined for what is no JSON, such as the NaN that Python prints. */
+function parsed(line: string | undefined): Record<string, unknown> | undefined {
+  try {
+    return line === undefined ? undefined : (JSON.parse(line) as Record<string, unknown>)
+  } catch {
+    return undefined
+  }
 }
 
 /**
@@ -49,9 +55,9 @@ export function ask({ program, args, folder, environment }: Command, seconds: nu
     })
     child.on('close', (code, signal) => {
       clearTimeout(timer)
-      const last = printed.split('\n').findLast((line) => line.startsWith('{'))
+      const last = parsed(printed.split('\n').findLast((line) => line.startsWith('{')))
       if (isLate) answer({ why: `not done in ${seconds} s` })
-      else if (last !== undefined) answer({ line: JSON.parse(last) as Record<string, unknown> })
+      else if (last !== undefined) answer({ line: last })
       else if (signal) answer({ why: `ended by ${signal}: ${telling(said)}` })
       else answer({ why: `${code === 0 ? '' : `exit code ${code}: `}${telling(said || printed)}` })
     })

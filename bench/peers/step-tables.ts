@@ -1,7 +1,7 @@
 /** The comparison of training steps as tables: times, ratios, goals. */
 import { type HashModelName, hashModelSizes } from '../hash-model.ts'
 import type { Cell, Table } from '../table.ts'
-import { goalsOfSteps } from './goals.ts'
+import { goalsOfSteps, goalsTable } from './goals.ts'
 import { medianOf, type Problem, type Results, reasonOf, summarize, threadsInWords } from './records.ts'
 import { agreement, bestOfJavaScript, limitOf, milliseconds, type StepLine, type StepSummary } from './steps.ts'
 
@@ -77,8 +77,5 @@ export function stepTables({ records, problems }: Results<StepLine>): Table[] {
     const missing = problems.filter(({ what }) => what === undefined || what === config)
     return [timesTable(config, steps, missing), ratiosTable(config, steps)]
   })
-  const goals = goalsOfSteps(all)
-  if (goals.length === 0) return tables
-  const rows = goals.map(({ goal, found, isMet }) => [goal, found, isMet ? 'met' : 'not met'])
-  return [...tables, { title: `Goals, ${threadsInWords(2)}`, headings: ['goal', 'found', ''], rows }]
+  return [...tables, ...goalsTable(`Goals, ${threadsInWords(2)}`, goalsOfSteps(all))]
 }

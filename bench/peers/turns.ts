@@ -5,7 +5,7 @@ import { json } from '../options.ts'
 import { type Table, tableInMarkdown, tableInText } from '../table.ts'
 import type { Engine } from './engines.ts'
 import { ask, type Command } from './process.ts'
-import { measurer, type PeerRecord, type Problem, type Results, showHead } from './records.ts'
+import { measurer, type PeerRecord, type Problem, type Results, showHead, threadsInWords } from './records.ts'
 import type { PeerSettings } from './settings.ts'
 
 /** One thing to measure, with every engine that can. */
@@ -19,12 +19,14 @@ export interface Work {
  * Measures everything in every round. What fails once is not tried again.
  *
  * @param save called after each piece of work, so that a run that is cut keeps what it had
+ * @param tell what is being done
  */
 export async function takeTurns<Line>(
   engines: readonly Engine[],
   work: readonly Work[],
   { rounds, limit }: PeerSettings,
   save: (records: readonly PeerRecord<Line>[], problems: readonly Problem[]) => Promise<void>,
+  tell: (text: string) => void = console.error,
 ): Promise<void> {
   const records: PeerRecord<Line>[] = []
   const problems: Problem[] = []
@@ -41,14 +43,14 @@ export async function takeTurns<Line>(
         const key = JSON.stringify([what, engine.name, engine.threads])
         if (given === undefined || failed.has(key)) continue
         const seconds = ((performance.now() - begin) / 1000).toFixed(0)
-        console.error(`${seconds} s, round ${round}: ${what}, ${engine.name}, ${engine.threads}`)
+        tell(`${seconds} s, round ${round}: ${what}, ${engine.name}, ${threadsInWords(engine.threads)}`)
         const answer = await ask(given, limit)
         if ('line' in answer) {
           records.push({ ...measurer(engine), what, round, line: answer.line as Line })
         } else {
           failed.add(key)
           problems.push({ ...measurer(engine), what, why: answer.why })
-          console.error(`  not measured: ${answer.why}`)
+          tell(`  not measured: ${answer.why}`)
         }
       }
       await save(records, problems)
