@@ -3,7 +3,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { CellKernel, Grid, Kernel } from '../../kernels/kernel.ts'
 import { matmul } from '../../kernels/matmul.ts'
-import { Arena } from '../../src/device/cpu/arena.ts'
 import { CpuDevice } from '../../src/device/cpu/cpu.ts'
 import { directKernels } from '../../src/device/cpu/direct.ts'
 import { tunedKernels } from '../../src/device/cpu/tuned.ts'
@@ -34,7 +33,7 @@ function plain(kernel: Kernel, grid: Grid, parameters: Launch['parameters']): Fl
   return output
 }
 
-const tuned = [...directKernels(new Arena()).keys(), ...tunedKernels({ relaxed: false }).keys()]
+const tuned = [...directKernels().keys(), ...tunedKernels({ relaxed: false }).keys()]
   .filter((kernel): kernel is CellKernel => kernel.kind === 'cell')
   .map((kernel) => [kernel.name, kernel] as const)
 

@@ -84,12 +84,14 @@ export function task<P extends Parameters>(
   given: Given<P>,
   { items = 1, cost, scratch = 0 }: { items?: number; cost: number; scratch?: number },
 ): Task {
-  const values: TaskArgument[] = []
-  for (const name in callee.parameters) {
-    if (!(name in withScratch)) values.push((given as Readonly<Record<string, TaskArgument>>)[name])
-  }
+  let names = givenNames.get(callee)
+  if (!names) givenNames.set(callee, (names = Object.keys(callee.parameters).filter((name) => !(name in withScratch))))
+  const values = names.map((name) => (given as Readonly<Record<string, TaskArgument>>)[name])
   return { callee, given: values, items, cost, scratch }
 }
+
+/** The names of what a launch gives, kept because small kernels are launched often. */
+const givenNames = new WeakMap<Callee, readonly string[]>()
 
 /** Makes a module when it is first asked for, so that only what a program uses is compiled. */
 export function lazily<T>(make: () => T): () => T {

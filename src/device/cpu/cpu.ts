@@ -71,7 +71,7 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
     this.#room = new Room(this.arena)
     this.pool = new Pool(memory, this.arena.take(controlBytes), threads, this.library, this.#room.scratch)
     this.#tuned = tunedKernels(features)
-    this.#direct = directKernels(this.arena)
+    this.#direct = directKernels()
   }
 
   /** Gives up the worker threads; the device is of no more use. */
