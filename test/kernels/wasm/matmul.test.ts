@@ -178,7 +178,8 @@ function check(
   const inParts = bits.slice(cStart, cStart + cCount)
   floats.set(before.subarray(cStart, cStart + cCount), cStart)
   runParts([])
-  expect(bits.subarray(cStart, cStart + cCount)).toEqual(inParts)
+  const differs = inParts.findIndex((word, cell) => word !== bits[cStart + cell])
+  if (differs >= 0) throw new Error(`cell ${differs} is not the same in parts cut at ${item.cuts}`)
 
   const bitsBefore = new Uint32Array(before.buffer)
   for (let index = 0; index < bits.length; index++) {
@@ -373,7 +374,7 @@ describe('the activation at the end of a product', () => {
     gelu: (x) => 7 + 5 * Math.abs(inner(x)),
   }
 
-  /** a times the row [1, 0, 0, ...] is a itself, so the sums are known to the last bit. */
+  /** act(0 + values): the sums are the addend, known to the last bit. */
   function activated(
     values: ArrayLike<number>,
     m: number,
@@ -383,11 +384,10 @@ describe('the activation at the end of a product', () => {
     features: Features,
   ) {
     const functions = productFunctions(features)
-    const memory = new WebAssembly.Memory({ initial: 16 })
+    const memory = new WebAssembly.Memory({ initial: 1 })
     const floats = new Float32Array(memory.buffer)
-    const [a, b, sums, out, scratch] = [4096, 20480, 36864, 53248, 69632]
+    const [a, b, sums, out, scratch] = [1024, 2048, 4096, 8192, 12288]
     floats.fill(Number.NaN)
-    // C[i, j] = 1 x B[0, j] + 0 + R[i, j] with B = 0: the addend.
     floats.fill(0, a, a + m)
     floats.fill(0, b, b + n)
     floats.set(values, sums)
@@ -417,7 +417,7 @@ describe('the activation at the end of a product', () => {
       fc.assert(
         fc.property(fc.gen(), short, short, fc.boolean(), fc.constantFrom(...variants), (g, m, n, saves, features) => {
           const values = Float32Array.from(g(() => fc.array(value, { minLength: m * n, maxLength: m * n })))
-          const got = activated(values, m, n, activation, saves, features)
+          const got = activated(values, m, n, activation, saves && activation !== 'identity', features)
           for (let i = 0; i < values.length; i++) {
             const expected = exact[activation](values[i])
             // Below the normal numbers a unit is 2^-149; sigmoid may be 3 off there, and silu and gelu multiply that.
