@@ -2,11 +2,11 @@
 import type { Kernel } from '../../kernel.ts'
 import { argmaxAxis } from '../../reduce.ts'
 import { type Features, integers, WasmModule } from './assembler.ts'
-import { chunksOf, eachChunk } from './columns.ts'
+import { chunk, chunksOf, eachChunk, keepColumns, keptBytes } from './columns.ts'
 import { extremumFold } from './folds.ts'
 import { f32, f32x4, i32, i32x4, v128 } from './instructions.ts'
-import { eachItem, goDown, Row, rowBytes } from './rows.ts'
-import { type Launcher, lazily, type Place, task, withRange } from './task.ts'
+import { eachItem, Row, rowBytes } from './rows.ts'
+import { type Launcher, lazily, type Place, task, withRange, withScratch } from './task.ts'
 
 /** The largest of a row first, then where it is: the second walk ends there. */
 function defineRows(module: WasmModule) {
@@ -52,19 +52,25 @@ function defineRows(module: WasmModule) {
 
 /** As the plain kernel goes, a lane a column: an item is a chunk of columns. */
 function defineColumns(module: WasmModule) {
-  const parameters = { ...integers('x', 'out', 'n', 'inner', 'toFloat'), ...withRange }
-  return module.function('argmaxColumns', parameters, (f, { x, out, n, inner, toFloat, from, to }) => {
+  const parameters = { ...integers('x', 'out', 'n', 'inner', 'toFloat'), ...withScratch }
+  return module.function('argmaxColumns', parameters, (f, { x, out, n, inner, toFloat, scratch, from, to }) => {
     const row = new Row(f)
     const stride = rowBytes(f, inner)
     const [at, target] = [f.local('i32'), f.local('i32')]
     const [largest, index, value, isLarger] = [0, 1, 2, 3].map(() => f.local('v128'))
-    eachChunk(f, { n, inner, from, to }, row, (item) => {
-      f.set(at, i32.add(x, item.cells))
-      f.set(target, i32.add(out, item.each))
-      row.walk(1, [at, target], ([vector]) => {
-        f.set(largest, vector.load(at))
-        f.set(index, i32x4.splat(0))
-        goDown(f, n, stride, (distances, first) => {
+    const keeping = { kept: [largest, index], pointers: [at, target], scratch, step: 4 * chunk }
+    eachChunk(f, { n, inner, from, to }, row, ({ cells, each, count }) => {
+      f.set(at, i32.add(x, cells))
+      f.set(target, i32.add(out, each))
+      // Index 0 is right where nothing is larger: in a column of -Infinity alone.
+      f.set(largest, f32x4.splat(-Infinity))
+      f.set(index, i32x4.splat(0))
+      keepColumns(
+        f,
+        row,
+        keeping,
+        { count, stride },
+        (vector, distances, first) => {
           distances.forEach((distance, i) => {
             f.set(value, vector.load(at, distance))
             const isFirstNaN = v128.and(f32x4.ne(value, value), f32x4.eq(largest, largest))
@@ -72,10 +78,12 @@ function defineColumns(module: WasmModule) {
             f.set(largest, v128.bitselect(value, largest, isLarger))
             f.set(index, v128.bitselect(i32x4.splat(i32.add(first, i)), index, isLarger))
           })
-        })
-        f.if(toFloat, () => f.set(index, f32x4.convert_i32x4_s(index)))
-        vector.store(target, index)
-      })
+        },
+        (vector) => {
+          f.if(toFloat, () => f.set(index, f32x4.convert_i32x4_s(index)))
+          vector.store(target, index)
+        },
+      )
     })
   })
 }
@@ -91,7 +99,7 @@ export function argmaxKernels(features: Features): [Kernel, Launcher][] {
     const cost = 4 * outer * n * inner
     return inner === 1
       ? [task(kernels().rows, given, { items: outer, cost })]
-      : [task(kernels().columns, { ...given, inner }, { items: outer * chunksOf(inner), cost })]
+      : [task(kernels().columns, { ...given, inner }, { items: outer * chunksOf(inner), cost, scratch: keptBytes })]
   }
   return [[argmaxAxis, launcher]]
 }

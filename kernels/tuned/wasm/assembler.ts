@@ -42,7 +42,7 @@ const noResult = 0x40
 const end = 0x0b
 
 export type Parameters = Readonly<Record<string, ValueType>>
-type Locals<P extends Parameters> = { readonly [K in keyof P]: Local<P[K]> }
+export type Locals<P extends Parameters> = { readonly [K in keyof P]: Local<P[K]> }
 type Arguments<P extends Parameters> = { readonly [K in keyof P]: Operand<P[K]> }
 
 /** Parameters that are all pointers, sizes, steps or flags. */
@@ -108,6 +108,11 @@ export class FunctionBuilder {
   /** x y + z a lane: rounded once where the module has relaxed SIMD and the machine a fused multiply-add, else twice. */
   madd(x: Operand<'v128'>, y: Operand<'v128'>, z: Operand<'v128'>): Value<'v128'> {
     return this.#module.features.relaxed ? f32x4.relaxed_madd(x, y, z) : f32x4.add(f32x4.mul(x, y), z)
+  }
+
+  /** z - x y a lane, rounded as `madd` rounds. */
+  nmadd(x: Operand<'v128'>, y: Operand<'v128'>, z: Operand<'v128'>): Value<'v128'> {
+    return this.#module.features.relaxed ? f32x4.relaxed_nmadd(x, y, z) : f32x4.sub(z, f32x4.mul(x, y))
   }
 
   /** `yes` in the lanes where `mask` is all ones, `no` where it is all zeros; both are computed. */

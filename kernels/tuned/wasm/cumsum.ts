@@ -2,10 +2,10 @@
 import type { Kernel } from '../../kernel.ts'
 import { cumsumAxis } from '../../reduce.ts'
 import { type Features, integers, WasmModule } from './assembler.ts'
-import { chunksOf, eachChunk } from './columns.ts'
+import { chunk, chunksOf, eachChunk, keepColumns, keptBytes } from './columns.ts'
 import { f32x4, f64x2, i32, i32x4, type Operand, select } from './instructions.ts'
-import { eachItem, goDown, Row, type RowVector, rowBytes } from './rows.ts'
-import { type Launcher, lazily, type Place, task, withRange } from './task.ts'
+import { eachItem, Row, type RowVector, rowBytes } from './rows.ts'
+import { type Launcher, lazily, type Place, task, withRange, withScratch } from './task.ts'
 
 const firstHalf = (x: Operand<'v128'>) => i32x4.shuffle(x, x, [0, 1, 0, 1])
 const lastHalf = (x: Operand<'v128'>) => i32x4.shuffle(x, x, [2, 3, 2, 3])
@@ -73,34 +73,27 @@ function defineRows(module: WasmModule) {
 
 /** An item is a chunk of columns: down them, or up. */
 function defineColumns(module: WasmModule) {
-  const parameters = { ...integers('x', 'out', 'n', 'inner', 'reverse'), ...withRange }
-  return module.function('cumsumColumns', parameters, (f, { x, out, n, inner, reverse, from, to }) => {
+  const parameters = { ...integers('x', 'out', 'n', 'inner', 'reverse'), ...withScratch }
+  return module.function('cumsumColumns', parameters, (f, { x, out, n, inner, reverse, scratch, from, to }) => {
     const row = new Row(f)
-    const sums = [0, 1, 2, 3].map(() => ({ low: f.local('v128'), high: f.local('v128') }))
-    const values = f.local('v128')
+    const [low, high, values] = [0, 1, 2].map(() => f.local('v128'))
     const [at, target, start] = [0, 1, 2].map(() => f.local('i32'))
     const stride = rowBytes(f, inner)
     f.set(start, select(reverse, i32.mul(i32.sub(n, 1), stride), i32.const(0)))
     f.if(reverse, () => f.set(stride, i32.sub(0, stride)))
-    eachChunk(f, { n, inner, from, to }, row, ({ cells }) => {
+    const keeping = { kept: [low, high], pointers: [at, target], scratch, step: 4 * chunk }
+    eachChunk(f, { n, inner, from, to }, row, ({ cells, count }) => {
       f.set(at, i32.add(i32.add(x, cells), start))
       f.set(target, i32.add(i32.add(out, cells), start))
-      row.walk(4, [at, target], (vectors) => {
-        vectors.forEach((_, i) => {
-          f.set(sums[i].low, f32x4.splat(0))
-          f.set(sums[i].high, f32x4.splat(0))
-        })
-        goDown(f, n, stride, (distances) => {
-          for (const distance of distances) {
-            vectors.forEach((vector, i) => {
-              const { low, high } = sums[i]
-              f.set(values, vector.load(at, distance))
-              f.set(low, f64x2.add(low, f64x2.promote_low_f32x4(values)))
-              f.set(high, f64x2.add(high, f64x2.promote_low_f32x4(lastHalf(values))))
-              vector.store(target, rounded(low, high), distance)
-            })
-          }
-        })
+      f.set(low, f32x4.splat(0))
+      f.set(high, f32x4.splat(0))
+      keepColumns(f, row, keeping, { count, stride }, (vector, distances) => {
+        for (const distance of distances) {
+          f.set(values, vector.load(at, distance))
+          f.set(low, f64x2.add(low, f64x2.promote_low_f32x4(values)))
+          f.set(high, f64x2.add(high, f64x2.promote_low_f32x4(lastHalf(values))))
+          vector.store(target, rounded(low, high), distance)
+        }
       })
     })
   })
@@ -117,7 +110,7 @@ export function cumsumKernels(features: Features): [Kernel, Launcher][] {
     const cost = 4 * outer * n * inner
     return inner === 1
       ? [task(kernels().rows, given, { items: outer, cost })]
-      : [task(kernels().columns, { ...given, inner }, { items: outer * chunksOf(inner), cost })]
+      : [task(kernels().columns, { ...given, inner }, { items: outer * chunksOf(inner), cost, scratch: keptBytes })]
   }
   return [[cumsumAxis, launcher]]
 }

@@ -9,6 +9,8 @@ import type { FunctionBuilder } from './assembler.ts'
 import { f32, f32x4, f64x2, i32x4, type Local, type Operand, select, type Value, v128 } from './instructions.ts'
 
 export interface Fold {
+  /** All that it keeps. */
+  readonly state: readonly Local<'v128'>[]
   /** Starts anew. */
   reset(): void
   add(vectors: readonly Value<'v128'>[]): void
@@ -43,6 +45,7 @@ export function sumFold(f: FunctionBuilder): Fold {
   const high = f.local('v128')
   const pair = f.local('v128')
   return {
+    state: [low, high],
     neutral: undefined,
     reset() {
       f.set(low, f32x4.splat(0))
@@ -62,30 +65,44 @@ export function sumFold(f: FunctionBuilder): Fold {
   }
 }
 
-/** NaN if there is one. `pmax(a, b)` drops a NaN in b, and is much cheaper than `max`, so where one was is kept apart. */
-export function extremumFold(f: FunctionBuilder, name: 'max' | 'min'): Fold {
+/** An extremum of numbers; what it is where one is NaN is unspecified. */
+export function numberFold(f: FunctionBuilder, name: 'max' | 'min'): Fold {
   const combine: Combine = name === 'max' ? f32x4.pmax : f32x4.pmin
   const neutral = f.local('v128', f32x4.splat(name === 'max' ? -Infinity : Infinity))
   const best = f.local('v128')
+  return {
+    state: [best],
+    neutral,
+    reset: () => f.set(best, neutral),
+    add: (vectors) => f.set(best, inPairs([best, ...vectors], combine)),
+    lanes: () => best,
+    number() {
+      f.set(best, combine(best, swapHalves(best)))
+      f.set(best, combine(best, swapPairs(best)))
+      return f32x4.extract_lane(best, 0)
+    },
+  }
+}
+
+/** NaN if there is one. `pmax(a, b)` drops a NaN in b, and is much cheaper than `max`, so where one was is kept apart. */
+export function extremumFold(f: FunctionBuilder, name: 'max' | 'min'): Fold {
+  const best = numberFold(f, name)
   const notANumber = f.local('v128')
   return {
-    neutral,
+    state: [...best.state, notANumber],
+    neutral: best.neutral,
     reset() {
-      f.set(best, neutral)
+      best.reset()
       f.set(notANumber, f32x4.splat(0))
     },
     add(vectors) {
       const kept = vectors.map((vector) => f.local('v128', vector))
       const unequal = kept.map((vector) => f32x4.ne(vector, vector))
       f.set(notANumber, v128.or(notANumber, inPairs(unequal, v128.or)))
-      f.set(best, inPairs([best, ...kept], combine))
+      best.add(kept)
     },
     // All ones are a NaN.
-    lanes: () => v128.or(best, notANumber),
-    number() {
-      f.set(best, combine(best, swapHalves(best)))
-      f.set(best, combine(best, swapPairs(best)))
-      return select(i32x4.bitmask(notANumber), f32.const(Number.NaN), f32x4.extract_lane(best, 0))
-    },
+    lanes: () => v128.or(best.lanes(), notANumber),
+    number: () => select(i32x4.bitmask(notANumber), f32.const(Number.NaN), best.number()),
   }
 }

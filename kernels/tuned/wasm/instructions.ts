@@ -55,7 +55,7 @@ function apply<T extends ValueType>(result: T, operands: readonly Value<ValueTyp
 
 /** Instructions of one signature: `opcodes` by name. SIMD opcodes, those of four-lane families, follow a prefix byte. */
 function family<const P extends readonly ValueType[], R extends ValueType, const N extends string>(
-  name: 'i32' | 'f32' | 'v128' | 'f32x4' | 'i32x4' | 'f64x2',
+  name: 'i32' | 'f32' | 'v128' | 'f32x4' | 'i32x4' | 'f64x2' | 'i64x2',
   types: P,
   result: R,
   opcodes: Readonly<Record<N, number>>,
@@ -168,15 +168,14 @@ export const f32x4 = {
   extract_lane: (vector: Operand<'v128'>, lane: number) =>
     apply('f32', [operand('f32x4.extract_lane', 'v128', vector)], [simd, 0x1f, requireLane(lane, 4)]),
   ...family('f32x4', ['f32'], 'v128', { splat: 0x13 }),
-  ...family('f32x4', ['v128'], 'v128', { abs: 0xe0, neg: 0xe1, sqrt: 0xe3, floor: 0x68, nearest: 0x6a }),
+  ...family('f32x4', ['v128'], 'v128', { abs: 0xe0, neg: 0xe1, sqrt: 0xe3, ceil: 0x67, floor: 0x68 }),
+  ...family('f32x4', ['v128'], 'v128', { trunc: 0x69, nearest: 0x6a }),
   ...family('f32x4', ['v128', 'v128'], 'v128', { add: 0xe4, sub: 0xe5, mul: 0xe6, div: 0xe7 }),
   ...family('f32x4', ['v128', 'v128'], 'v128', { min: 0xe8, max: 0xe9, pmin: 0xea, pmax: 0xeb }),
   ...family('f32x4', ['v128', 'v128'], 'v128', { eq: 0x41, ne: 0x42, lt: 0x43, gt: 0x44, le: 0x45, ge: 0x46 }),
-  ...family('f32x4', ['v128'], 'v128', { convert_i32x4_s: 0xfa }),
-  /** Two float64 lanes rounded to lanes 0 and 1; lanes 2 and 3 are 0. */
-  ...family('f32x4', ['v128'], 'v128', { demote_f64x2_zero: 0x5e }),
-  /** x y + z, rounded once or twice as the machine likes: relaxed SIMD. */
-  ...family('f32x4', ['v128', 'v128', 'v128'], 'v128', { relaxed_madd: 0x105 }),
+  ...family('f32x4', ['v128'], 'v128', { convert_i32x4_s: 0xfa, demote_f64x2_zero: 0x5e }),
+  /** x y + z and z - x y, rounded once or twice as the machine likes: relaxed SIMD. */
+  ...family('f32x4', ['v128', 'v128', 'v128'], 'v128', { relaxed_madd: 0x105, relaxed_nmadd: 0x106 }),
 }
 
 /** Four 32-bit integer lanes. */
@@ -201,11 +200,16 @@ export const i32x4 = {
   ...family('i32x4', ['v128'], 'i32', { bitmask: 0xa4 }),
 }
 
-/** Two float64 lanes. */
+/** Two float64 lanes, for what float32 is too coarse; `promote_low_f32x4` makes them of the first two of four. */
 export const f64x2 = {
-  ...family('f64x2', ['v128', 'v128'], 'v128', { add: 0xf0, sub: 0xf1, mul: 0xf2 }),
-  /** Float32 lanes 0 and 1, exactly. */
-  ...family('f64x2', ['v128'], 'v128', { promote_low_f32x4: 0x5f }),
+  ...family('f64x2', ['v128'], 'v128', { nearest: 0x94, promote_low_f32x4: 0x5f }),
+  ...family('f64x2', ['v128', 'v128'], 'v128', { add: 0xf0, sub: 0xf1, mul: 0xf2, div: 0xf3, pmin: 0xf6, pmax: 0xf7 }),
+}
+
+/** Two 64-bit integer lanes. */
+export const i64x2 = {
+  ...family('i64x2', ['v128', 'i32'], 'v128', { shl: 0xcb }),
+  ...family('i64x2', ['v128', 'v128'], 'v128', { add: 0xce }),
 }
 
 /** `condition` non-zero: `yes`, else `no`; both are computed. */

@@ -15,12 +15,13 @@
  * fused multiply-add. u = 2^-24 is the largest relative error of one rounding.
  */
 import type { FunctionBuilder } from './assembler.ts'
-import { f32, f32x4, i32, i32x4, type Local, memorySize, type Operand, type Value, v128 } from './instructions.ts'
+import { f32x4, i32, i32x4, type Local, memorySize, type Operand, type Value, v128 } from './instructions.ts'
 
 export type Vector = Value<'v128'>
 export type VectorFunction = (x: Operand<'v128'>) => Vector
 
 const word = new DataView(new ArrayBuffer(4))
+const longWord = new DataView(new ArrayBuffer(8))
 
 /** The bits of the float32 nearest to `value`, as a signed integer. */
 export function bitsOf(value: number): number {
@@ -37,6 +38,7 @@ export function bitsOf(value: number): number {
 export class Constants {
   readonly #f: FunctionBuilder
   readonly #made = new Map<number, Local<'v128'>>()
+  readonly #doubles = new Map<number, Local<'v128'>>()
   #zero: Local<'i32'> | undefined
 
   constructor(f: FunctionBuilder) {
@@ -48,13 +50,24 @@ export class Constants {
     return this.bits(bitsOf(value))
   }
 
+  /** A float64 in both of two lanes. */
+  double(value: number): Local<'v128'> {
+    const known = this.#doubles.get(value)
+    if (known) return known
+    longWord.setFloat64(0, value)
+    const [low, high] = [this.bits(longWord.getInt32(4)), this.bits(longWord.getInt32(0))]
+    const constant = this.#f.local('v128', i32x4.shuffle(low, high, [0, 4, 1, 5]))
+    this.#doubles.set(value, constant)
+    return constant
+  }
+
   /** A 32-bit pattern in all lanes. */
   bits(pattern: number): Local<'v128'> {
     let constant = this.#made.get(pattern)
     if (!constant) {
       this.#zero ??= this.#f.local('i32', i32.shr_u(memorySize(), 31))
-      const float = f32.reinterpret_i32(i32.xor(this.#zero, pattern))
-      this.#made.set(pattern, (constant = this.#f.local('v128', f32x4.splat(float))))
+      const lanes = i32x4.splat(i32.xor(this.#zero, pattern))
+      this.#made.set(pattern, (constant = this.#f.local('v128', lanes)))
     }
     return constant
   }
@@ -71,7 +84,7 @@ const exponentialTail = [
 ]
 
 /** Horner's rule: the coefficients' polynomial in x, at least two of them. */
-function polynomial(f: FunctionBuilder, coefficients: readonly Local<'v128'>[], x: Local<'v128'>): Vector {
+export function polynomial(f: FunctionBuilder, coefficients: readonly Local<'v128'>[], x: Local<'v128'>): Vector {
   return coefficients
     .slice(0, -1)
     .reduceRight((sum: Vector, c) => f.madd(sum, x, c), coefficients[coefficients.length - 1])
@@ -116,6 +129,23 @@ export function exponential(f: FunctionBuilder, constants = new Constants(f)): V
 }
 
 /**
+ * e^x of x that are not above 0, within 1 ulp, in two thirds of the time of `exponential`: what softmax weighs with. 0 below
+ * -86.6, where e^x is 2^-125; NaN stays NaN.
+ */
+export function exponentialBelow0(f: FunctionBuilder, constants = new Constants(f)): VectorFunction {
+  // So that 2^n is no subnormal number. What comes of x below, infinity too, is masked out.
+  const least = constants.float(-86.6)
+  const one = constants.float(1)
+  const reduce = reducedExponential(f, constants)
+  return (given) => {
+    const x = f.local('v128', given)
+    const { turns, less1 } = reduce(x)
+    const powerOf2 = i32x4.add(i32x4.shl(turns, 23), one)
+    return v128.andnot(f32x4.mul(f32x4.add(less1, one), powerOf2), f32x4.lt(x, least))
+  }
+}
+
+/**
  * tanh x = (e^2x - 1) / (e^2x + 1), within 3 ulp, also near 0; the sign of zero stays, and NaN.
  *
  * With y = 2x: e^y - 1 = 2^n (e^r - 1) + (2^n - 1) loses nothing where y is small, since n is then 0.
@@ -134,11 +164,18 @@ export function hyperbolicTangent(f: FunctionBuilder, constants = new Constants(
   }
 }
 
-/** 1 / (1 + e^-x), within 3 ulp, subnormal results included; by the side on which the exponential does not overflow. */
-export function sigmoid(f: FunctionBuilder, constants = new Constants(f)): VectorFunction {
+/**
+ * 1 / (1 + e^-x), within 3 ulp, subnormal results included; by the side on which the exponential does not overflow.
+ *
+ * @param exp another exponential of what is not above 0
+ */
+export function sigmoid(
+  f: FunctionBuilder,
+  constants = new Constants(f),
+  exp = exponential(f, constants),
+): VectorFunction {
   const [one, sign] = [constants.float(1), constants.float(-0)]
   const zero = constants.float(0)
-  const exp = exponential(f, constants)
   return (x) => {
     const e = f.local('v128', exp(v128.or(x, sign)))
     return f32x4.div(f.choose(f32x4.ge(x, zero), one, e), f32x4.add(e, one))

@@ -11,7 +11,6 @@ const plain: Omit<Reduction, 'name' | 'fold'> = {
   cells: 1,
   floats: 0,
   cost: 1,
-  tile: 4,
   terms: () => (cells) => cells[0],
 }
 

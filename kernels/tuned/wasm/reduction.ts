@@ -1,16 +1,15 @@
 /**
  * Reductions over the axis n of [Z, n, X] to [Z, X], stated by what is added up (or compared) for each cell.
  *
- * With X = 1 an item of the task goes along a row; else down columns, a tile of vectors at a time. Long axes are cut into
- * segments, by their extents alone, so that all threads have something to do and no walk leaves the caches: the segments'
- * results [Z, S, X] are reduced in turn.
+ * With X = 1 an item of the task goes along a row, else down columns. Long axes are cut into segments, by their extents
+ * alone, so that all threads have something to do: the segments' results [Z, S, X] are reduced in turn.
  */
 import { type Callee, type Features, type FunctionBuilder, floats, integers, WasmModule } from './assembler.ts'
-import { bytes, chunksOf, clamped, eachChunk } from './columns.ts'
+import { bytes, chunk, chunksOf, clamped, eachChunk, keepColumns, keptBytes } from './columns.ts'
 import { type FoldName, fold } from './folds.ts'
 import { f32x4, i32, type Local, type Value, v128 } from './instructions.ts'
-import { eachItem, goDown, Row, rowBytes } from './rows.ts'
-import { type Place, type Task, type TaskArgument, task, type Workspace, withRange } from './task.ts'
+import { eachItem, Row, rowBytes, setVisible } from './rows.ts'
+import { type Place, type Task, type TaskArgument, task, type Workspace, withRange, withScratch } from './task.ts'
 
 export interface Reduction {
   readonly name: string
@@ -23,8 +22,6 @@ export interface Reduction {
   readonly floats: number
   /** Operations a cell. */
   readonly cost: number
-  /** Vectors worked on together, down columns: fewer where the term itself is long. */
-  readonly tile: 1 | 4
   /** States what all terms share, and gives the term of a vector of cells. */
   readonly terms: (
     f: FunctionBuilder,
@@ -33,7 +30,8 @@ export interface Reduction {
 }
 
 export interface ReductionKernels {
-  readonly definition: Reduction
+  readonly cost: number
+  readonly names: ReturnType<typeof namesOf>
   readonly rows: Callee
   readonly columns: Callee
 }
@@ -47,7 +45,12 @@ function namesOf({ cells, each, floats: floatCount }: Reduction) {
 
 export function defineReduction(features: Features, definition: Reduction): ReductionKernels {
   const module = new WasmModule(features)
-  return { definition, rows: defineRows(module, definition), columns: defineColumns(module, definition) }
+  return {
+    cost: definition.cost,
+    names: namesOf(definition),
+    rows: defineRows(module, definition),
+    columns: defineColumns(module, definition),
+  }
 }
 
 /**
@@ -78,8 +81,7 @@ function defineRows(module: WasmModule, definition: Reduction): Callee {
     eachItem(f, p.from, p.to, [[p.out, 4]], () => {
       f.set(z, i32.div_u(item, p.segments))
       f.set(first, i32.mul(i32.rem_u(item, p.segments), p.length))
-      f.set(end, p.n)
-      f.if(p.T, () => f.set(end, i32.sub(i32.add(i32.add(i32.rem_u(z, p.T), 1), p.n), p.T)))
+      setVisible(f, end, z, p.T, p.n)
       row.resize(clamped(i32.sub(end, first), p.length))
       for (const [i, base] of cells.entries()) f.set(at[i], i32.add(base, bytes(i32.add(i32.mul(z, p.n), first))))
       if (each) f.set(each, definition.each!(f, v128.load32_splat(i32.add(p.each, bytes(z)))))
@@ -110,7 +112,7 @@ function defineColumns(module: WasmModule, definition: Reduction): Callee {
   const parameters: Readonly<Record<string, 'i32' | 'f32'>> = {
     ...integers(...names.arrays, 'out', 'n', 'inner', 'length', 'segments'),
     ...floats(...names.floats),
-    ...withRange,
+    ...withScratch,
   }
   return module.function(`${definition.name}Columns`, parameters, (f, given) => {
     const p = given as Readonly<Record<string, Local<'i32'>>>
@@ -120,37 +122,36 @@ function defineColumns(module: WasmModule, definition: Reduction): Callee {
     )
     const cells = numbered('cells', definition.cells).map((name) => p[name])
     const row = new Row(f)
-    const folds = Array.from({ length: definition.tile }, () => fold(f, definition.fold))
-    const entries = folds.map(() => definition.each && f.local('v128'))
+    const result = fold(f, definition.fold)
     const at = cells.map(() => f.local('i32'))
     const [out, each] = [f.local('i32'), f.local('i32')]
+    const entry = definition.each && f.local('v128')
     const stride = rowBytes(f, p.inner)
-    const { n, inner, segments, length, from, to } = p
-    eachChunk(f, { n, inner, segments, length, from, to }, row, (item) => {
-      for (const [i, base] of cells.entries()) f.set(at[i], i32.add(base, item.cells))
-      f.set(out, i32.add(p.out, item.part))
-      if (definition.each) f.set(each, i32.add(p.each, item.each))
-      row.walk(definition.tile, [...at, out, ...(definition.each ? [each] : [])], (vectors) => {
-        vectors.forEach((vector, i) => {
-          folds[i].reset()
-          if (definition.each) f.set(entries[i]!, definition.each(f, vector.load(each)))
-        })
-        goDown(f, item.count, stride, (distances) => {
-          vectors.forEach((vector, i) => {
-            folds[i].add(
-              distances.map((distance) =>
-                term(
-                  at.map((x) => vector.load(x, distance)),
-                  entries[i],
-                ),
+    const { n, inner, segments, length, scratch, from, to } = p
+    const keeping = { kept: result.state, pointers: [...at, out, ...(entry ? [each] : [])], scratch, step: 4 * chunk }
+    eachChunk(f, { n, inner, segments, length, from, to }, row, ({ cells: cell, each: entries, part, count }) => {
+      for (const [i, base] of cells.entries()) f.set(at[i], i32.add(base, cell))
+      f.set(out, i32.add(p.out, part))
+      if (entry) f.set(each, i32.add(p.each, entries))
+      result.reset()
+      keepColumns(
+        f,
+        row,
+        keeping,
+        { count, stride },
+        (vector, distances) => {
+          if (entry) f.set(entry, definition.each!(f, vector.load(each)))
+          result.add(
+            distances.map((distance) =>
+              term(
+                at.map((x) => vector.load(x, distance)),
+                entry,
               ),
-            )
-          })
-        })
-        vectors.forEach((vector, i) => {
-          vector.store(out, folds[i].lanes())
-        })
-      })
+            ),
+          )
+        },
+        (vector) => vector.store(out, result.lanes()),
+      )
     })
   })
 }
@@ -161,7 +162,7 @@ const splatted = (f: FunctionBuilder, value: Local<'f32'>) => f.local('v128', f3
 const longRow = 4096
 /** Rows: as many keep several threads busy. */
 const enoughRows = 16
-/** Cells of a column that one item reduces: so many rows of a matrix stay in the caches and their addresses in the TLB. */
+/** Cells of a column that one item reduces. */
 const longColumn = 64
 
 export interface Extents {
@@ -178,14 +179,13 @@ export interface Extents {
  * @param merge reduces the results of segments: a plain sum, or the extremum
  */
 export function reduce(
-  { definition, rows, columns }: ReductionKernels,
+  { cost: operations, names, rows, columns }: ReductionKernels,
   merge: () => ReductionKernels,
   given: { readonly arrays: readonly Place[]; readonly floats?: readonly TaskArgument[] },
   out: number,
   { outer, n, inner, T = 0 }: Extents,
   workspace: Workspace,
 ): Task[] {
-  const names = namesOf(definition)
   const shared: Record<string, TaskArgument> = {}
   for (const [i, name] of names.arrays.entries()) shared[name] = given.arrays[i].offset
   for (const [i, name] of names.floats.entries()) shared[name] = given.floats![i]
@@ -193,14 +193,14 @@ export function reduce(
     inner === 1 ? (n > 2 * longRow && outer < enoughRows ? longRow : n) : n > 2 * longColumn ? longColumn : n
   const segments = n === 0 ? 1 : Math.ceil(n / length)
   const into = segments === 1 ? out : workspace.floats(outer * segments * inner)
-  const cost = definition.cost * outer * n * inner
+  const cost = operations * outer * n * inner
   const first =
     inner === 1
       ? task(rows, { ...shared, out: into, n, length, segments, T }, { items: outer * segments, cost })
       : task(
           columns,
           { ...shared, out: into, n, inner, length, segments },
-          { items: outer * segments * chunksOf(inner), cost },
+          { items: outer * segments * chunksOf(inner), cost, scratch: keptBytes },
         )
   if (segments === 1) return [first]
   const parts: Place = { offset: into, length: outer * segments * inner, dtype: 'float32' }

@@ -15,6 +15,8 @@ export interface RowVector {
   /** @param further bytes beyond the pointer, where other rows lie */
   load(pointer: Pointer, further?: Local<'i32'>): Value<'v128'>
   store(pointer: Pointer, value: Value<'v128'>, further?: Local<'i32'>): void
+  /** All four lanes, also those past the row's end: where there is room for them. */
+  storeWhole(pointer: Pointer, value: Value<'v128'>): void
   /** The lanes that belong to the row; the others are `neutral`, 0 unless given. */
   own(value: Value<'v128'>, neutral?: Value<'v128'>): Value<'v128'>
 }
@@ -83,6 +85,7 @@ export class Row {
     return {
       load: (pointer, further) => v128.load(moved(cursors.get(pointer)!, further), offset),
       store: (pointer, value, further) => this.#f.store(moved(cursors.get(pointer)!, further), value, offset),
+      storeWhole: (pointer, value) => this.#f.store(cursors.get(pointer)!, value, offset),
       own: (value) => value,
     }
   }
@@ -91,6 +94,7 @@ export class Row {
     return {
       load: (pointer, further) => v128.load(moved(cursors.get(pointer)!, further)),
       store: (pointer, value, further) => storeFirst(this.#f, moved(cursors.get(pointer)!, further), value, this.#rest),
+      storeWhole: (pointer, value) => this.#f.store(cursors.get(pointer)!, value),
       own: (value, neutral) => (neutral ? v128.bitselect(value, neutral, this.#own) : v128.and(value, this.#own)),
     }
   }
@@ -147,6 +151,33 @@ export function goDown(
     f.advance(distances[0], stride)
     f.advance(index, 1)
   })
+}
+
+/**
+ * The body for each row of n floats, from one to before another.
+ *
+ * @param pointers `rows` at the arrays [rows, n], `numbers` at those with one number a row: all at row 0, and moved
+ */
+export function eachRow(
+  f: FunctionBuilder,
+  { n, from, to }: { readonly n: Local<'i32'>; readonly from: Local<'i32'>; readonly to: Local<'i32'> },
+  pointers: { readonly rows: readonly Pointer[]; readonly numbers?: readonly Pointer[] },
+  body: (row: Row) => void,
+): void {
+  const row = new Row(f)
+  row.resize(n)
+  const stride = rowBytes(f, n)
+  const moving = [
+    ...pointers.rows.map((pointer) => [pointer, stride] as const),
+    ...(pointers.numbers ?? []).map((pointer) => [pointer, 4] as const),
+  ]
+  eachItem(f, from, to, moving, () => body(row))
+}
+
+/** How many leading keys a row sees: all n with T = 0, else one more than the row before, and the last of T rows all. */
+export function setVisible(f: FunctionBuilder, limit: Pointer, index: Pointer, T: Pointer, n: Pointer): void {
+  f.set(limit, n)
+  f.if(T, () => f.set(limit, i32.sub(i32.add(i32.add(i32.rem_u(index, T), 1), n), T)))
 }
 
 /** The bytes of a row of n floats. */

@@ -10,11 +10,8 @@ import { SluiceError } from '../../errors.ts'
 import type { Library, LoadedFunction, ModuleMessage } from './library.ts'
 import { control, controlBytes, mostArguments, type WorkerMessage, workerMain } from './worker.ts'
 
-/** What a thread's scratch memory is made of: room that only grows. */
-export interface ScratchMemory {
-  /** Byte offset of `threads` times `bytes`. */
-  (bytes: number, threads: number): number
-}
+/** The byte offset of `threads` times `bytes` of scratch memory: room that only grows. */
+export type ScratchMemory = (bytes: number, threads: number) => number
 
 interface Starter {
   postMessage(message: WorkerMessage): void
@@ -44,7 +41,7 @@ function startWorker(): Starter {
 const mayWait: boolean = typeof document === 'undefined'
 
 /** Looks at the counter of finished workers before sleeping. */
-const looks = 100_000
+const looks = 20_000
 
 export class Pool {
   /** Threads at most, this one included. */
@@ -96,6 +93,7 @@ export class Pool {
         modules,
         dropped: [],
         job: this.#job,
+        sent: this.#words[control.sent],
         words: control,
       })
       this.#workers.push(worker)
@@ -151,7 +149,6 @@ export class Pool {
     const words = this.#words
     if (given.length > mostArguments) throw new SluiceError('cpu', `a kernel takes ${given.length} arguments`)
     if (this.#sent < this.#library.messages.length) this.#sendModules()
-    words[control.receives] = 0
     words[control.callee] = loaded.id
     words[control.threads] = threads
     words[control.items] = items
@@ -199,15 +196,15 @@ export class Pool {
     return Atomics.exchange(words, control.failed, 0) === 0
   }
 
-  /** Has the workers leave their loop, and sends them the modules that are new. */
+  /** Sends the workers the modules that are new. They leave their loop for it when the next job comes. */
   #sendModules(): void {
     const { messages, dropped } = this.#library
     const forget = dropped.slice(this.#dropped)
     const modules = messages.slice(this.#sent).filter((message) => !dropped.includes(message))
-    this.#words[control.receives] = 1
-    this.#announce()
-    for (const worker of this.#workers)
-      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, words: control })
+    const sent = ++this.#words[control.sent]
+    for (const worker of this.#workers) {
+      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, sent, words: control })
+    }
     this.#sent = messages.length
     this.#dropped = dropped.length
   }

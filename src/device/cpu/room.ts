@@ -18,6 +18,11 @@ export class Pieces implements Workspace {
     return this
   }
 
+  /** All of them, in bytes of the memory. */
+  get extent(): readonly [number, number] {
+    return [this.#at, this.#at + this.bytes]
+  }
+
   floats(length: number): number {
     const offset = this.#at + this.bytes
     this.bytes += Math.ceil((4 * length) / ALIGNMENT) * ALIGNMENT

@@ -3,7 +3,7 @@
  * must name nothing outside itself.
  *
  * It sleeps until the job number in the control block changes, does its share of the job, and counts itself done. To hear
- * of new modules it must return to its event loop: a job of that kind tells it so.
+ * of new modules it must return to its event loop: it does so when more messages were sent than it has received.
  */
 import type { ModuleMessage } from './library.ts'
 
@@ -15,8 +15,8 @@ export const control = {
   done: 1,
   /** How many workers have started. */
   ready: 2,
-  /** 1 if there are modules to be received before any other job. */
-  receives: 3,
+  /** How many messages were sent to each worker after its first: all are to be received before a job. */
+  sent: 3,
   /** Number of the function to call. */
   callee: 4,
   /** How many threads take part, the main one included. */
@@ -43,8 +43,9 @@ export interface WorkerMessage {
   readonly modules: readonly ModuleMessage[]
   /** Numbers of functions to forget: from the first to before the last. */
   readonly dropped: readonly (readonly [number, number])[]
-  /** Number of the job that told the worker to receive this. */
+  /** Number of the last job before this, and of the messages sent until now. */
   readonly job: number
+  readonly sent: number
   readonly words: typeof control
 }
 
@@ -54,12 +55,14 @@ interface Port {
 
 export function workerMain(port: Port): void {
   /** Looks at the job number before sleeping: some hundred microseconds, in which a training loop gives the next job. */
-  const looks = 50_000
+  const looks = 20_000
   const functions: ((...values: number[]) => void)[] = []
   const types: (readonly string[])[] = []
   let memory: WebAssembly.Memory
   let offset = 0
   let thread = 0
+  let job = 0
+  let received = 0
 
   const instantiate = ({ module, imports, hostImports, first, names, types: all }: ModuleMessage) => {
     const given: Record<string, (...values: number[]) => void> = {}
@@ -72,16 +75,15 @@ export function workerMain(port: Port): void {
     })
   }
 
-  const work = (before: number, at: typeof control) => {
+  const work = (at: typeof control) => {
     const words = new Int32Array(memory.buffer, offset, at.given + 48)
     const floats = new Float32Array(memory.buffer, offset, at.given + 48)
-    let job = before
     for (;;) {
       for (let seen = 0; Atomics.load(words, at.job) === job; seen++) {
         if (seen > looks) Atomics.wait(words, at.job, job)
       }
+      if (words[at.sent] !== received) return
       job = Atomics.load(words, at.job)
-      if (words[at.receives] === 1) return
       const threads = words[at.threads]
       if (thread < threads) {
         const callee = words[at.callee]
@@ -109,8 +111,10 @@ export function workerMain(port: Port): void {
     }
   }
 
-  port.onmessage = ({ data: { start, modules, dropped, job, words } }) => {
+  port.onmessage = ({ data: { start, modules, dropped, job: before, sent, words } }) => {
+    received = sent
     if (start) {
+      job = before
       memory = start.memory
       offset = start.offset
       thread = start.thread
@@ -118,6 +122,6 @@ export function workerMain(port: Port): void {
     for (const [first, end] of dropped) for (let id = first; id < end; id++) delete functions[id]
     for (const module of modules) instantiate(module)
     if (start) Atomics.add(new Int32Array(memory.buffer, offset, words.given), words.ready, 1)
-    work(job, words)
+    work(words)
   }
 }

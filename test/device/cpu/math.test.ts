@@ -1,9 +1,10 @@
-/** The vector functions of kernels/tuned/wasm/math.ts against float64, over all of float32. */
+/** The vector functions of kernels/tuned/wasm/math.ts and math-double.ts against float64, over all of float32. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
 import { v128 } from '../../../kernels/tuned/wasm/instructions.ts'
 import { exponential, hyperbolicTangent, logarithm, sigmoid } from '../../../kernels/tuned/wasm/math.ts'
+import { cosine, power, sine } from '../../../kernels/tuned/wasm/math-double.ts'
 import { eachVector } from '../../../kernels/tuned/wasm/vectors.ts'
 import { variants } from './variants.ts'
 
@@ -16,6 +17,14 @@ const y = new Float32Array(memory.buffer, 4 * count, count)
 /** The distance of adjacent float32 numbers at `value`. */
 const ulp = (value: number) => 2 ** Math.max(Math.floor(Math.log2(Math.abs(value))) - 23, -149)
 
+/** Zeros with their sign, infinities and NaN are exact. */
+function expectClose(got: number, expected: number, most: number, what: () => string): void {
+  const rounded = Math.fround(expected)
+  if (Object.is(got, rounded)) return
+  const error = Math.abs(got - expected) / ulp(expected)
+  if (!(error <= most)) expect.fail(`${what()} is ${got}, expected ${rounded}, ${error} ulp`)
+}
+
 /** Sides on which the float64 formula neither overflows nor cancels. */
 const exactSigmoid = (v: number) => (v >= 0 ? 1 / (1 + Math.exp(-v)) : Math.exp(v) / (1 + Math.exp(v)))
 
@@ -25,6 +34,8 @@ const functions = [
   { name: 'tanh', make: hyperbolicTangent, exact: Math.tanh, most: 3 },
   { name: 'sigmoid', make: sigmoid, exact: exactSigmoid, most: 3 },
   { name: 'log', make: logarithm, exact: Math.log, most: 1 },
+  { name: 'sin', make: sine, exact: Math.sin, most: 2 },
+  { name: 'cos', make: cosine, exact: Math.cos, most: 2 },
 ]
 
 const cases = variants.flatMap((features) =>
@@ -42,14 +53,7 @@ describe.each(cases)('%s, multiply-add %s', (_name, _rounding, { make, exact, mo
   /** Checks what stands in x. */
   function check(length: number): void {
     call(0, 4 * count, Math.ceil(length / 4))
-    for (let i = 0; i < length; i++) {
-      const expected = exact(x[i])
-      const rounded = Math.fround(expected)
-      // Zeros with their sign, infinities and NaN are exact.
-      if (Object.is(y[i], rounded)) continue
-      const error = Math.abs(y[i] - expected) / ulp(expected)
-      if (!(error <= most)) expect.fail(`f(${x[i]}) is ${y[i]}, expected ${rounded}, ${error} ulp`)
-    }
+    for (let i = 0; i < length; i++) expectClose(y[i], exact(x[i]), most, () => `f(${x[i]})`)
   }
 
   test('over every 4999th float32', () => {
@@ -71,3 +75,47 @@ describe.each(cases)('%s, multiply-add %s', (_name, _rounding, { make, exact, mo
     )
   })
 })
+
+describe.each(variants.map((features) => [features.relaxed ? 'fused' : 'in two roundings', features] as const))(
+  'pow, multiply-add %s',
+  (_rounding, features) => {
+    const module = new WasmModule(features)
+    const callee = module.function('each', { x: 'i32', y: 'i32', out: 'i32', count: 'i32' }, (f, p) => {
+      const apply = power(f)
+      eachVector(f, 0, p.count, [p.x, p.y, p.out], () => f.store(p.out, apply(v128.load(p.x), v128.load(p.y))))
+    })
+    const call = module.instantiate(memory)(callee)
+    const powers = new Float32Array(memory.buffer, 4 * count, count / 2)
+    const out = new Float32Array(memory.buffer, 6 * count, count / 2)
+
+    function check(length: number): void {
+      call(0, 4 * count, 6 * count, Math.ceil(length / 4))
+      for (let i = 0; i < length; i++) expectClose(out[i], x[i] ** powers[i], 1, () => `${x[i]} ** ${powers[i]}`)
+    }
+
+    test('over bases of all sizes', () => {
+      const exponents = [0.5, 2, 3, -1, 1 / 3, -2.7, 17, 0.001, -0.75, 1.0001]
+      for (let first = 0; first < 2 ** 32; first += 99_991 * (count / 2)) {
+        for (let i = 0; i < count / 2; i++) {
+          bits[i] = first + 99_991 * i
+          powers[i] = exponents[i % exponents.length]
+        }
+        check(count / 2)
+      }
+    })
+
+    test('for four pairs at once, whatever they are', () => {
+      const special = fc.constantFrom(0, -0, 1, -1, 2, -2, 3, -3, 0.5, Infinity, -Infinity, Number.NaN, 2 ** -149)
+      const integer = fc.integer({ min: -40, max: 40 })
+      const any = fc.oneof(fc.float(), special, integer, fc.float({ min: -10, max: 10 }), fc.float({ min: 0, max: 2 }))
+      fc.assert(
+        fc.property(fc.array(fc.tuple(any, any), { minLength: 4, maxLength: 4 }), (pairs) => {
+          x.set(pairs.map(([base]) => base))
+          powers.set(pairs.map(([, exponent]) => exponent))
+          check(4)
+        }),
+        { numRuns: 2000 },
+      )
+    })
+  },
+)
