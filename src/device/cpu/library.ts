@@ -49,6 +49,8 @@ export class Library {
   }
 
   get(callee: Callee): LoadedFunction {
+    const loaded = this.#loaded.get(callee)
+    if (loaded) return loaded
     this.load(callee.module)
     return this.#loaded.get(callee)!
   }
