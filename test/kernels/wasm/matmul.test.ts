@@ -8,9 +8,10 @@ import { productTask } from '../../../kernels/tuned/wasm/matmul.ts'
 import { definePack } from '../../../kernels/tuned/wasm/matmul-pack.ts'
 import { defineProduct, type ProductFunctions, productFunctions } from '../../../kernels/tuned/wasm/product.ts'
 
-v8.setFlagsFromString('--experimental-wasm-relaxed-simd')
+const major = Number(process.versions.node.split('.')[0])
+if (major < 22) v8.setFlagsFromString('--experimental-wasm-relaxed-simd')
 // Node 20 and 22 do not widen; the tiles made for it must be right there too.
-if (Number(process.versions.node.split('.')[0]) >= 24) v8.setFlagsFromString('--experimental-wasm-revectorize')
+if (major >= 24) v8.setFlagsFromString('--experimental-wasm-revectorize')
 
 function hasRelaxed(): boolean {
   const module = new WasmModule({ relaxed: true })
