@@ -92,10 +92,12 @@ export class Pool {
     for (let thread = 1; thread < this.threads; thread++) {
       const worker = startWorker()
       worker.postMessage({
-        start: { memory: this.#memory, offset: this.#offset, thread },
+        start: {
+          ...{ memory: this.#memory, offset: this.#offset, thread },
+          ...{ job: this.#job, sent: this.#words[control.sent] },
+        },
         modules,
         dropped: [],
-        job: this.#job,
         words: control,
       })
       this.#workers.push(worker)
@@ -151,7 +153,6 @@ export class Pool {
     const words = this.#words
     if (given.length > mostArguments) throw new SluiceError('cpu', `a kernel takes ${given.length} arguments`)
     if (this.#sent < this.#library.messages.length) this.#sendModules()
-    words[control.receives] = 0
     words[control.callee] = loaded.id
     words[control.threads] = threads
     words[control.items] = items
@@ -199,15 +200,13 @@ export class Pool {
     return Atomics.exchange(words, control.failed, 0) === 0
   }
 
-  /** Has the workers leave their loop, and sends them the modules that are new. */
+  /** Sends the workers the modules that are new; they receive them before they do the next job. */
   #sendModules(): void {
     const { messages, dropped } = this.#library
     const forget = dropped.slice(this.#dropped)
     const modules = messages.slice(this.#sent).filter((message) => !dropped.includes(message))
-    this.#words[control.receives] = 1
-    this.#announce()
-    for (const worker of this.#workers)
-      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, words: control })
+    for (const worker of this.#workers) worker.postMessage({ modules, dropped: forget.map(rangeOf), words: control })
+    this.#words[control.sent]++
     this.#sent = messages.length
     this.#dropped = dropped.length
   }

@@ -3,7 +3,7 @@
  * must name nothing outside itself.
  *
  * It sleeps until the job number in the control block changes, does its share of the job, and counts itself done. To hear
- * of new modules it must return to its event loop: a job of that kind tells it so.
+ * of new modules it must return to its event loop: it does so first where more messages were sent than it has received.
  */
 import type { ModuleMessage } from './library.ts'
 
@@ -15,8 +15,8 @@ export const control = {
   done: 1,
   /** How many workers have started. */
   ready: 2,
-  /** 1 if there are modules to be received before any other job. */
-  receives: 3,
+  /** How many messages with modules were sent to each worker, after its first. */
+  sent: 3,
   /** Number of the function to call. */
   callee: 4,
   /** How many threads take part, the main one included. */
@@ -39,12 +39,17 @@ export const mostArguments = 48
 export const controlBytes = 4 * (control.given + mostArguments)
 
 export interface WorkerMessage {
-  readonly start?: { readonly memory: WebAssembly.Memory; readonly offset: number; readonly thread: number }
+  readonly start?: {
+    readonly memory: WebAssembly.Memory
+    readonly offset: number
+    readonly thread: number
+    /** Number of the job before the worker's first, and how many messages were sent before this one. */
+    readonly job: number
+    readonly sent: number
+  }
   readonly modules: readonly ModuleMessage[]
   /** Numbers of functions to forget: from the first to before the last. */
   readonly dropped: readonly (readonly [number, number])[]
-  /** Number of the job that told the worker to receive this. */
-  readonly job: number
   readonly words: typeof control
 }
 
@@ -60,6 +65,8 @@ export function workerMain(port: Port): void {
   let memory: WebAssembly.Memory
   let offset = 0
   let thread = 0
+  let job = 0
+  let received = 0
 
   const instantiate = ({ module, imports, hostImports, first, names, types: all }: ModuleMessage) => {
     const given: Record<string, (...values: number[]) => void> = {}
@@ -72,16 +79,15 @@ export function workerMain(port: Port): void {
     })
   }
 
-  const work = (before: number, at: typeof control) => {
+  const work = (at: typeof control) => {
     const words = new Int32Array(memory.buffer, offset, at.given + 48)
     const floats = new Float32Array(memory.buffer, offset, at.given + 48)
-    let job = before
     for (;;) {
       for (let seen = 0; Atomics.load(words, at.job) === job; seen++) {
         if (seen > looks) Atomics.wait(words, at.job, job)
       }
+      if (words[at.sent] !== received) return
       job = Atomics.load(words, at.job)
-      if (words[at.receives] === 1) return
       const threads = words[at.threads]
       if (thread < threads) {
         const callee = words[at.callee]
@@ -109,15 +115,12 @@ export function workerMain(port: Port): void {
     }
   }
 
-  port.onmessage = ({ data: { start, modules, dropped, job, words } }) => {
-    if (start) {
-      memory = start.memory
-      offset = start.offset
-      thread = start.thread
-    }
+  port.onmessage = ({ data: { start, modules, dropped, words } }) => {
+    if (start) ({ memory, offset, thread, job, sent: received } = start)
+    else received++
     for (const [first, end] of dropped) for (let id = first; id < end; id++) delete functions[id]
     for (const module of modules) instantiate(module)
     if (start) Atomics.add(new Int32Array(memory.buffer, offset, words.given), words.ready, 1)
-    work(job, words)
+    work(words)
   }
 }
