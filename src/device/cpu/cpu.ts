@@ -3,7 +3,8 @@
  * there is one (`tuned.ts`), and the plain kernel's own loop where there is none.
  */
 import type { FusedKernel, Grid, Kernel } from '../../../kernels/kernel.ts'
-import type { Launcher, Place } from '../../../kernels/tuned/wasm/task.ts'
+import { MapLaunchers } from '../../../kernels/tuned/wasm/elementwise/launch.ts'
+import type { HostCell, Launcher, Place, Task, Workspace } from '../../../kernels/tuned/wasm/task.ts'
 import {
   bytesPerElement,
   type DType,
@@ -49,6 +50,11 @@ export class CpuBuffer implements HostBuffer, Place {
   }
 }
 
+export type CpuArgument = CpuBuffer | number | HostCell
+
+/** Integers beyond 2^24 are no float32: their maps run in float64. */
+const isInteger = (x: CpuArgument): boolean => x instanceof CpuBuffer && x.dtype === 'int32'
+
 export class CpuDevice extends HostDevice<CpuBuffer> {
   readonly name = 'cpu'
   readonly floatType = 'float32'
@@ -59,6 +65,7 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   readonly #room: Room
   readonly #direct: ReadonlyMap<Kernel, DirectKernel>
   readonly #tuned: ReadonlyMap<Kernel | FusedKernel, Launcher>
+  readonly #maps: MapLaunchers
 
   /** @throws SluiceError for options that this machine cannot meet */
   constructor(options: CpuOptions = {}) {
@@ -71,6 +78,7 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
     this.#room = new Room(this.arena)
     this.pool = new Pool(memory, this.arena.take(controlBytes), threads, this.library, this.#room.scratch)
     this.#tuned = tunedKernels(features)
+    this.#maps = new MapLaunchers(features)
     this.#direct = directKernels(this.arena)
   }
 
@@ -92,13 +100,9 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   }
 
   protected run(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
-    const launcher = this.#tuned.get(kernel)
-    if (launcher) {
-      const tasks = this.#room.tasks((workspace) => launcher([output], grid, parameters, workspace))
-      for (const task of tasks) this.pool.run(task)
-    } else {
-      this.runDirect(kernel, output, grid, parameters)
-    }
+    const tasks = this.#room.tasks((workspace) => this.tasks(kernel, [output], grid, parameters, workspace))
+    if (tasks) for (const task of tasks) this.pool.run(task)
+    else this.runDirect(kernel, output, grid, parameters)
   }
 
   /** Runs a kernel that has no tasks, on this thread. */
@@ -119,9 +123,18 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
     for (const task of tasks) this.pool.run(task)
   }
 
-  /** The tasks of a launch, for a program; undefined where a kernel has none, and JavaScript runs it. */
-  tuned(kernel: Kernel | FusedKernel): Launcher | undefined {
-    return this.#tuned.get(kernel)
+  /** The tasks of a launch; undefined where it has none, and JavaScript runs it. */
+  tasks(
+    kernel: Kernel | FusedKernel,
+    outputs: readonly CpuBuffer[],
+    grid: Grid,
+    parameters: readonly CpuArgument[],
+    workspace: Workspace,
+  ): readonly Task[] | undefined {
+    const launcher = this.#tuned.get(kernel)
+    if (launcher) return launcher(outputs, grid, parameters, workspace)
+    if (kernel.kind !== 'map' || outputs.some(isInteger) || parameters.some(isInteger)) return undefined
+    return this.#maps.of(kernel)?.(outputs, grid, parameters)
   }
 
   prepareReplay(launches: readonly RecordedLaunch[]): Replay {

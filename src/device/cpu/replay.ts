@@ -25,11 +25,8 @@ export function replay(device: CpuDevice, launches: readonly RecordedLaunch[]): 
 
   const stepsOf = ({ launch, parameters }: Prepared, workspace: Workspace): Step[] => {
     const { kernel, outputs, grid } = launch
-    const launcher = device.tuned(kernel)
-    if (launcher) {
-      const tasks = launcher(outputs as CpuBuffer[], grid ?? [1, 1, 1], parameters, workspace)
-      return tasks.map((task) => ({ task }))
-    }
+    const tasks = device.tasks(kernel, outputs as CpuBuffer[], grid ?? [1, 1, 1], parameters, workspace)
+    if (tasks) return tasks.map((task) => ({ task }))
     const output = outputs[0] as CpuBuffer
     const now = () => launch.parameters.map((p) => (typeof p === 'function' ? p() : (p as Argument)))
     return [{ host: () => device.runDirect(kernel as Kernel, output, grid as Grid, now()) }]

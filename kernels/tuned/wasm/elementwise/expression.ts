@@ -128,6 +128,13 @@ export class Expressions {
     })
   }
 
+  /** An expression of another program, here on these operands: as it is, so that no bit of its result changes. */
+  copy({ operation, value, isCondition }: Expression, operands: readonly Expression[]): Expression {
+    return operands.length > 0
+      ? this.#node(operation, operands, isCondition)
+      : this.#leaf(operation, value, isCondition)
+  }
+
   /** The same operation on these operands. */
   again(expression: Expression, operands: readonly Expression[]): Expression {
     const { operation } = expression
