@@ -155,7 +155,8 @@ export function hyperbolicTangent(f: FunctionBuilder, constants = new Constants(
   const [least, most] = [constants.float(-18.5), constants.float(18.5)]
   const [one, two, sign] = [constants.float(1), constants.float(2), constants.float(-0)]
   const reduce = reducedExponential(f, constants)
-  return (x) => {
+  return (given) => {
+    const x = f.local('v128', given)
     const twice = f32x4.add(x, x)
     const { turns, less1 } = reduce(f.local('v128', f32x4.pmax(f32x4.pmin(twice, most), least)))
     const power = f.local('v128', i32x4.add(i32x4.shl(turns, 23), one))
@@ -176,7 +177,8 @@ export function sigmoid(
 ): VectorFunction {
   const [one, sign] = [constants.float(1), constants.float(-0)]
   const zero = constants.float(0)
-  return (x) => {
+  return (given) => {
+    const x = f.local('v128', given)
     const e = f.local('v128', exp(v128.or(x, sign)))
     return f32x4.div(f.choose(f32x4.ge(x, zero), one, e), f32x4.add(e, one))
   }

@@ -80,30 +80,34 @@ describe.each(variants.map((features) => [features.relaxed ? 'fused' : 'in two r
 
     /** Maps of one to three operands, of which each is an input of the launch or an earlier map. */
     const kernels: MapKernel[] = [...Object.values(maps), ...Object.values(updates)].filter((k) => k !== maps.erf)
-    const graphs = fc.gen().map((g): { fused: FusedMap[]; outputs: number[]; inputs: number } => {
-      const inputs = g(() => fc.integer({ min: 1, max: 4 }))
-      const count = g(() => fc.integer({ min: 2, max: 12 }))
+    const integers = (min: number, max: number) => fc.integer({ min, max })
+    const draw = (g: fc.GeneratorValue) => {
+      const inputs = g(integers, 1, 4)
+      const count = g(integers, 2, 12)
       const fused: FusedMap[] = []
       for (let map = 0; map < count; map++) {
-        const kernel = g(() => fc.constantFrom(...kernels))
+        const kernel = kernels[g(integers, 0, kernels.length - 1)]
         const operands = Array.from({ length: kernel.operands }, (): FusedOperand => {
-          const pick = g(() => fc.integer({ min: -inputs, max: map - 1 }))
+          const pick = g(integers, -inputs, map - 1)
           return pick < 0 ? { input: -1 - pick } : { map: pick }
         })
         fused.push({ kernel, operands })
       }
-      const chosen = fused.map((_, i) => i).filter((i) => i === count - 1 || g(() => fc.boolean()))
-      return { fused, outputs: chosen, inputs }
-    })
+      const outputs = fused.map((_, i) => i).filter((i) => i === count - 1 || g(fc.boolean))
+      return { fused, outputs, inputs }
+    }
 
     test('maps that are fused give the bits of the maps one by one', () => {
       const constant = fc.double({ min: 0.01, max: 1, noNaN: true }).map(Math.fround)
       fc.assert(
         fc.property(
-          ...[graphs, grids, fc.array(layouts, { minLength: 4, maxLength: 4 })],
+          fc.gen(),
+          grids,
+          fc.array(layouts, { minLength: 4, maxLength: 4 }),
           fc.array(constant, { minLength: 60, maxLength: 60 }),
-          ({ fused, outputs, inputs }, grid, lie, constants) => {
+          (g, grid, lie, constants) => {
             runner.clear()
+            const { fused, outputs, inputs } = draw(g)
             const size = grid[0] * grid[1] * grid[2]
             const contiguous = [grid[0] * grid[1], grid[0], 1]
             const operands = lie.slice(0, inputs).map(({ walks, gap }) => operandOf(grid, walks, gap))

@@ -47,4 +47,4 @@ export class TaskRunner {
   }
 }
 
-const mark = 12345.678
+const mark = 12345.5

@@ -26,13 +26,14 @@ export interface Layout {
  * a row.
  */
 export function layoutOf(operands: number, [X, Y, Z]: Grid, parameters: readonly unknown[]): Layout | undefined {
-  // Rows of one element are elements of a row.
+  // Rows of one element are better walked as the elements of a row, where they lie so.
   if (X === 1 && (Y > 1 || Z > 1)) {
-    const shifted = Array.from({ length: operands }, (_, i) => {
+    const turned = Array.from({ length: operands }, (_, i) => {
       const [place, sz, sy] = parameters.slice(4 * i) as [unknown, number, number]
       return [place, 0, sz, sy]
     })
-    return layoutOf(operands, [Y, Z, 1], shifted.flat())
+    const layout = layoutOf(operands, [Y, Z, 1], turned.flat())
+    if (layout) return layout
   }
   const accesses: Access[] = []
   const steps: [number, number][] = []

@@ -94,7 +94,10 @@ class Reader {
   call({ params, body }: FunctionDeclaration, given: readonly Expression[]): Expression {
     if (given.length < params.length) refuse('a call with too few arguments')
     if (++this.#depth > 20) refuse('functions that call one another')
-    const variables = new Map(params.map((pattern, i) => [nameOf(pattern), given[i]!]))
+    const variables: Variables = new Map(body.body.flatMap(varsIn).map((name) => [name, this.#undefined]))
+    params.forEach((pattern, i) => {
+      variables.set(nameOf(pattern), given[i]!)
+    })
     const result = this.#run(body.body, 0, variables, () => this.#undefined)
     this.#depth--
     return this.#number(result)
@@ -119,8 +122,9 @@ class Reader {
         return next(variables)
       case 'VariableDeclaration':
         for (const { id, init } of statement.declarations) {
-          if (variables.has(nameOf(id)) && statement.kind !== 'var') refuse(`a second ${nameOf(id)}`)
-          variables.set(nameOf(id), init ? this.#evaluate(init, variables) : this.#undefined)
+          const isNew = statement.kind !== 'var'
+          if (isNew && variables.has(nameOf(id))) refuse(`a second ${nameOf(id)}`)
+          if (init || isNew) variables.set(nameOf(id), init ? this.#evaluate(init, variables) : this.#undefined)
         }
         return next(variables)
       case 'EmptyStatement':
@@ -338,10 +342,21 @@ function mathName(node: AnyNode): string | undefined {
   return isMath && node.property.type === 'Identifier' ? node.property.name : undefined
 }
 
+/** The statements that stand directly in one. */
+function within(node: AnyNode): readonly (AnyNode | null | undefined)[] {
+  if (node.type === 'BlockStatement') return node.body
+  if (node.type === 'IfStatement') return [node.consequent, node.alternate]
+  return node.type === 'ForStatement' ? [node.init, node.body] : []
+}
+
+/** The names that `var` declares for the whole function. */
+function varsIn(node: AnyNode | null | undefined): string[] {
+  if (!node) return []
+  if (node.type !== 'VariableDeclaration') return within(node).flatMap(varsIn)
+  return node.kind === 'var' ? node.declarations.map(({ id }) => nameOf(id)) : []
+}
+
 function mayReturn(node: AnyNode | null | undefined): boolean {
   if (!node) return false
-  if (node.type === 'ReturnStatement') return true
-  if (node.type === 'BlockStatement') return node.body.some(mayReturn)
-  if (node.type === 'IfStatement') return mayReturn(node.consequent) || mayReturn(node.alternate)
-  return node.type === 'ForStatement' && mayReturn(node.body)
+  return node.type === 'ReturnStatement' || within(node).some(mayReturn)
 }
