@@ -5,7 +5,7 @@ import type { Place, Task, TaskArgument } from '../task.ts'
 import { vectorsIn } from '../vectors.ts'
 import { costOf } from './emit.ts'
 import { type FusedMap, fuseMaps } from './fuse.ts'
-import { type Access, type Layout, layoutOf } from './layout.ts'
+import { accessesOf, type Layout, layoutOf, strideOf } from './layout.ts'
 import { type Program, programOf } from './program.ts'
 import { defineFlatWalk, defineRowWalk } from './walk.ts'
 
@@ -21,19 +21,19 @@ const leastLength = 256
 /** Enough items that threads can share them evenly. */
 const enoughItems = 64
 
-const isFlat = (access: Access): boolean => access === 'contiguous' || access === 'single'
-
 /** Launches a program whose operands are given as a map kernel's are. */
 export function launcherOf(program: Program, features: Features): MapLauncher {
   const { inputs, constants } = program
-  const cost = costOf(program)
-  const walks = new Map<string, Callee>()
+  const cost = costOf(program) + 1
+  const walks = new Map<number, Callee>()
 
-  const walk = ({ accesses }: Layout, define: typeof defineFlatWalk): Callee => {
-    const key = accesses.join(' ')
-    let callee = walks.get(key)
-    if (!callee) walks.set(key, (callee = define(features, program, accesses)))
-    return callee
+  const walkOf = (layout: Layout): Callee => {
+    let walk = walks.get(layout.key)
+    if (!walk) {
+      const define = layout.isFlat ? defineFlatWalk : defineRowWalk
+      walks.set(layout.key, (walk = define(features, program, accessesOf(layout, inputs))))
+    }
+    return walk
   }
 
   return (outputs, grid, parameters) => {
@@ -43,20 +43,32 @@ export function launcherOf(program: Program, features: Features): MapLauncher {
     for (let i = 0; i < inputs; i++) given.push((parameters[4 * i] as Place).offset)
     for (const output of outputs) given.push(output.offset)
     for (let i = 0; i < constants; i++) given.push(parameters[4 * inputs + i] as TaskArgument)
-
-    const { X, Y, Z, accesses, steps } = layout
+    const { X, Y, Z } = layout
     const size = X * Y * Z
-    const task = { cost: size * (cost + 1), scratch: 0, given }
-    if (accesses.every(isFlat)) return [{ ...task, callee: walk(layout, defineFlatWalk), items: vectorsIn(size) }]
-    const rows = Y * Z
-    const length = 4 * Math.ceil(Math.max(leastLength, rows < enoughItems ? (X * rows) / enoughItems : X) / 4)
-    const pieces = Math.ceil(X / length)
-    accesses.forEach((access, i) => {
-      if (!isFlat(access)) given.push(4 * steps[i]![0], 4 * steps[i]![1])
-    })
-    given.push(X, length, pieces, Y)
-    return [{ ...task, callee: walk(layout, defineRowWalk), items: rows * pieces }]
+    const callee = walkOf(layout)
+    const items = layout.isFlat ? vectorsIn(size) : addRows(layout, inputs, parameters, given)
+    return [{ callee, given, items, cost: cost * size, scratch: 0 }]
   }
+}
+
+/** Adds what a walk over rows takes; gives the number of its items. */
+function addRows(
+  layout: Layout,
+  inputs: number,
+  parameters: Parameters<MapLauncher>[2],
+  given: TaskArgument[],
+): number {
+  const { X, Y, Z, shift } = layout
+  accessesOf(layout, inputs).forEach((access, i) => {
+    if (access === 'contiguous' || access === 'single') return
+    const step = (extent: number, axis: number) => (extent === 1 ? 0 : 4 * strideOf(parameters, i, axis, shift))
+    given.push(step(Z, 0), step(Y, 1))
+  })
+  const rows = Y * Z
+  const length = 4 * Math.ceil(Math.max(leastLength, rows < enoughItems ? (X * rows) / enoughItems : X) / 4)
+  const pieces = Math.ceil(X / length)
+  given.push(X, length, pieces, Y)
+  return rows * pieces
 }
 
 /** The launchers of map kernels and of what is fused of them, made once each. */
