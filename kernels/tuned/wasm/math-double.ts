@@ -18,10 +18,10 @@ function inHalves(
 
 /** Four float32 of two halves of float64. */
 const joined = ([low, high]: readonly Vector[]): Vector =>
-  i32x4.shuffle(f32x4.demote_f64x2_zero(low!), f32x4.demote_f64x2_zero(high!), [0, 1, 4, 5])
+  i32x4.shuffle(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), [0, 1, 4, 5])
 
 /** The low words of two halves of 64-bit lanes. */
-const lowWords = ([low, high]: readonly Vector[]): Vector => i32x4.shuffle(low!, high!, [0, 2, 4, 6])
+const lowWords = ([low, high]: readonly Vector[]): Vector => i32x4.shuffle(low, high, [0, 2, 4, 6])
 
 /** Adding it to |x| < 2^51 leaves the nearest integer in the low bits, and taking it off again gives that integer. */
 const rounder = 1.5 * 2 ** 52
@@ -69,8 +69,8 @@ function circular(f: FunctionBuilder, constants: Constants, quarters: number): V
       const rest = f64x2.mul(f64x2.sub(inQuarters, f64x2.sub(count, round)), quarter)
       return [f.local('v128', rest), count]
     })
-    const r = f.local('v128', joined(halves.map(([rest]) => rest!)))
-    const count = f.local('v128', i32x4.add(lowWords(halves.map(([, count]) => count!)), ahead))
+    const r = f.local('v128', joined(halves.map(([rest]) => rest)))
+    const count = f.local('v128', i32x4.add(lowWords(halves.map(([, count]) => count)), ahead))
     const square = f.local('v128', f32x4.mul(r, r))
     const sine = f.madd(f32x4.mul(square, r), polynomial(f, sines, square), r)
     const fourth = f32x4.mul(square, square)
@@ -138,7 +138,7 @@ export function power(f: FunctionBuilder, constants = new Constants(f)): (a: Vec
       const scale = i64x2.add(i64x2.shl(count, 52), one64)
       return [f.local('v128', f64x2.mul(polynomial64(exponentials, rest), scale))]
     })
-    const ofSize = joined(halves.map(([result]) => result!))
+    const ofSize = joined(halves.map(([result]) => result))
     // Odd is what is an integer but not twice one; infinities are even.
     const isInteger = f.local('v128', f32x4.eq(f32x4.floor(b), b))
     const halved = f.local('v128', f32x4.mul(b, half))

@@ -100,12 +100,16 @@ function reducedExponential(f: FunctionBuilder, constants: Constants) {
   const perLn2 = constants.float(Math.LOG2E)
   const round = constants.float(rounder)
   const [high, low] = [-ln2High, -ln2Low].map((part) => constants.float(part))
-  const tail = exponentialTail.map((c) => constants.float(c))
+  const [q0, q1, q2, q3, q4] = exponentialTail.map((c) => constants.float(c))
   return (x: Vector) => {
     const turns = f.local('v128', f.madd(x, perLn2, round))
     const n = f.local('v128', f32x4.sub(turns, round))
     const r = f.local('v128', f.madd(n, low, f.madd(n, high, x)))
-    const less1 = f.local('v128', f.madd(f32x4.mul(r, r), polynomial(f, tail, r), r))
+    const square = f.local('v128', f32x4.mul(r, r))
+    // Pairs of terms side by side: what a vector waits for is the length of this chain.
+    const upper = f.madd(square, q4, f.madd(r, q3, q2))
+    const polynomial = f.madd(square, upper, f.madd(r, q1, q0))
+    const less1 = f.local('v128', f.madd(square, polynomial, r))
     return { turns, less1 }
   }
 }
@@ -123,8 +127,22 @@ export function exponential(f: FunctionBuilder, constants = new Constants(f)): V
     const { turns, less1 } = reduce(f.local('v128', f32x4.pmax(f32x4.pmin(x, most), least)))
     // 2^n = 2^(n div 2) 2^(n - n div 2): each is a float32, made by writing its exponent.
     const half = f.local('v128', i32x4.shr_s(turns, 1))
-    const powerOf2 = (n: Vector) => i32x4.add(i32x4.shl(n, 23), one)
-    return f32x4.mul(f32x4.mul(f32x4.add(less1, one), powerOf2(half)), powerOf2(i32x4.sub(turns, half)))
+    const powerOf2 = (n: Vector) => f.local('v128', i32x4.add(i32x4.shl(n, 23), one))
+    const first = powerOf2(half)
+    return f32x4.mul(f.madd(less1, first, first), powerOf2(i32x4.sub(turns, half)))
+  }
+}
+
+/** e^x for x <= 0, within 1 ulp, in fewer instructions: what softmax and sigmoid need. Above 40 its results are undefined. */
+export function exponentialOfNegative(f: FunctionBuilder, constants = new Constants(f)): VectorFunction {
+  const least = constants.float(-104)
+  const [lifted, lowered] = [constants.float(2 ** 64), constants.float(2 ** -64)]
+  const reduce = reducedExponential(f, constants)
+  return (x) => {
+    const { turns, less1 } = reduce(f.local('v128', f32x4.pmax(x, least)))
+    // 2^n may be subnormal, 2^(n + 64) is not.
+    const power = f.local('v128', i32x4.add(i32x4.shl(turns, 23), lifted))
+    return f32x4.mul(f.madd(less1, power, power), lowered)
   }
 }
 
@@ -173,7 +191,7 @@ export function hyperbolicTangent(f: FunctionBuilder, constants = new Constants(
 export function sigmoid(
   f: FunctionBuilder,
   constants = new Constants(f),
-  exp = exponential(f, constants),
+  exp = exponentialOfNegative(f, constants),
 ): VectorFunction {
   const [one, sign] = [constants.float(1), constants.float(-0)]
   const zero = constants.float(0)

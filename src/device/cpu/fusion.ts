@@ -12,6 +12,8 @@ import { type IsTemporary, Uses, valuesRead } from './uses.ts'
 
 /** Launches of a group at most: beyond, its numbers no longer fit the registers. */
 const MOST_MEMBERS = 12
+/** Values that a group reads at most; each may be read in two ways, and a launch has 26 operands at most. */
+const MOST_READ = 12
 
 /** Launches that become one, at the place of the last of them. */
 export interface Group<V> {
@@ -60,6 +62,8 @@ export function groupMaps<V extends UnplacedValue>(
     const read = valuesRead(launch)
     const canJoin = (group: Group<V>): boolean => {
       const isRelated = read.some((value) => group.made.has(value) || group.read.has(value))
+      const readTogether = new Set([...group.read, ...read].filter((value) => !group.made.has(value)))
+      if (readTogether.size > MOST_READ) return false
       if (!isRelated || group.members.length >= MOST_MEMBERS || !commonGrid(group.grid, grid)) return false
       const [first] = group.members
       const members = new Set(group.members)

@@ -1,9 +1,16 @@
 /** The vector functions of kernels/tuned/wasm/math.ts and math-double.ts against float64, over all of float32. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
-import { v128 } from '../../../kernels/tuned/wasm/instructions.ts'
-import { exponential, hyperbolicTangent, logarithm, sigmoid } from '../../../kernels/tuned/wasm/math.ts'
+import { type FunctionBuilder, WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
+import { f32x4, v128 } from '../../../kernels/tuned/wasm/instructions.ts'
+import {
+  exponential,
+  exponentialOfNegative,
+  hyperbolicTangent,
+  logarithm,
+  sigmoid,
+  type Vector,
+} from '../../../kernels/tuned/wasm/math.ts'
 import { cosine, power, sine } from '../../../kernels/tuned/wasm/math-double.ts'
 import { eachVector } from '../../../kernels/tuned/wasm/vectors.ts'
 import { variants } from './variants.ts'
@@ -28,9 +35,16 @@ function expectClose(got: number, expected: number, most: number, what: () => st
 /** Sides on which the float64 formula neither overflows nor cancels. */
 const exactSigmoid = (v: number) => (v >= 0 ? 1 / (1 + Math.exp(-v)) : Math.exp(v) / (1 + Math.exp(v)))
 
+const ofNegative = (f: FunctionBuilder) => {
+  const exp = exponentialOfNegative(f)
+  return (v: Vector) => exp(f32x4.neg(f32x4.abs(v)))
+}
+
 /** Largest errors in ulp, as math.ts states them. */
 const functions = [
   { name: 'exp', make: exponential, exact: Math.exp, most: 1 },
+  // Anything may come of a positive argument: of these it takes the negative.
+  { name: 'exp of -|x|', make: ofNegative, exact: (v: number) => Math.exp(-Math.abs(v)), most: 1 },
   { name: 'tanh', make: hyperbolicTangent, exact: Math.tanh, most: 3 },
   { name: 'sigmoid', make: sigmoid, exact: exactSigmoid, most: 3 },
   { name: 'log', make: logarithm, exact: Math.log, most: 1 },

@@ -1,9 +1,9 @@
 /** Vector code of a program: four elements at a time, every way of every choice computed. */
 import type { FunctionBuilder } from '../assembler.ts'
 import { f32x4, type Local, type Operand, v128 } from '../instructions.ts'
-import { Constants, exponential, hyperbolicTangent, logarithm, type Vector } from '../math.ts'
+import { Constants, exponential, exponentialOfNegative, hyperbolicTangent, logarithm, type Vector } from '../math.ts'
 import { cosine, power, sine } from '../math-double.ts'
-import type { Expression, NumericOperation } from './expression.ts'
+import type { Expression } from './expression.ts'
 import type { Program } from './program.ts'
 
 /** Operations that are instructions. */
@@ -17,8 +17,22 @@ const instructions: Partial<Record<Expression['operation'], (...operands: Vector
 type VectorFunction = (...operands: Vector[]) => Vector
 
 /** Operations that are functions of math.ts, each made when it is first used. */
-const functions = { exp: exponential, log: logarithm, tanh: hyperbolicTangent, sin: sine, cos: cosine, pow: power }
-const isFunction = (operation: string): operation is keyof typeof functions => operation in functions
+const functions = {
+  ...{ exp: exponential, log: logarithm, tanh: hyperbolicTangent, sin: sine, cos: cosine, pow: power },
+  expOfNegative: exponentialOfNegative,
+}
+
+/** -|x|. */
+const isNegative = ({ operation, operands }: Expression): boolean =>
+  operation === 'neg' && operands[0].operation === 'abs'
+
+const operandsOf = (each: Expression): readonly Expression[] =>
+  isNegative(each) ? each.operands[0].operands : each.operands
+
+function functionOf({ operation, operands }: Expression): keyof typeof functions | undefined {
+  if (operation === 'exp' && isNegative(operands[0])) return 'expOfNegative'
+  return operation in functions ? (operation as keyof typeof functions) : undefined
+}
 
 /** Roughly the floating-point operations of an element. */
 const costs: Partial<Record<Expression['operation'], number>> = {
@@ -43,28 +57,32 @@ export function defineProgramBody(
 ): (inputs: readonly Vector[]) => Vector[] {
   const all = expressions.within(outputs)
   const uses = new Map<Expression, number>()
-  for (const { operands } of all) for (const x of operands) uses.set(x, (uses.get(x) ?? 0) + 1)
+  for (const each of all) for (const x of operandsOf(each)) uses.set(x, (uses.get(x) ?? 0) + 1)
   for (const output of outputs) uses.set(output, (uses.get(output) ?? 0) + 1)
 
   const literals = new Constants(f)
-  const made = new Map<NumericOperation, VectorFunction>()
-  for (const { operation } of all) {
-    if (isFunction(operation) && !made.has(operation)) made.set(operation, functions[operation](f, literals))
+  const made = new Map<keyof typeof functions, VectorFunction>()
+  const sign = [...all].some(isNegative) ? literals.float(-0) : undefined
+  for (const each of all) {
+    const name = functionOf(each)
+    if (name && !made.has(name)) made.set(name, functions[name](f, literals))
   }
 
-  const evaluate = ({ operation, operands, value }: Expression, of: (x: Expression) => Vector): Vector => {
+  const evaluate = (each: Expression, of: (x: Expression) => Vector): Vector => {
+    const { operation, operands, value } = each
     if (operation === 'literal') return literals.float(value)
     if (operation === 'truth') return literals.bits(-value)
-    if (operation === 'constant') return constants[value]!
-    const given = operands.map(of)
+    if (operation === 'constant') return constants[value]
+    const given = operandsOf(each).map(of)
     const [x, y, z] = given as [Vector, Vector, Vector]
+    if (isNegative(each)) return v128.or(x, sign!)
     if (operation === 'madd') return f.madd(x, y, z)
     if (operation === 'nmadd') return f.nmadd(x, y, z)
     if (operation === 'choose') {
-      if (isZero(operands[2]!)) return v128.and(x, y)
-      return isZero(operands[1]!) ? v128.andnot(z, x) : f.choose(x, y, z)
+      if (isZero(operands[2])) return v128.and(x, y)
+      return isZero(operands[1]) ? v128.andnot(z, x) : f.choose(x, y, z)
     }
-    return (instructions[operation] ?? made.get(operation as NumericOperation)!)(...given)
+    return (instructions[operation] ?? made.get(functionOf(each)!)!)(...given)
   }
 
   /** What is uniform, each in a local. */
@@ -85,7 +103,7 @@ export function defineProgramBody(
     const value = (x: Expression): Vector => {
       const known = done.get(x)
       if (known) return known
-      const computed = x.operation === 'input' ? inputs[x.value]! : evaluate(x, value)
+      const computed = x.operation === 'input' ? inputs[x.value] : evaluate(x, value)
       // What is used once is evaluated where it is used.
       if (uses.get(x) === 1) return computed
       const local = f.local('v128', computed)

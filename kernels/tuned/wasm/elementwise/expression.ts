@@ -140,7 +140,7 @@ export class Expressions {
     const { operation } = expression
     if (operands.every((operand, i) => operand === expression.operands[i])) return expression
     if (isNumeric(operation)) return this.apply(operation, ...operands)
-    if (isComparison(operation)) return this.compare(operation, operands[0]!, operands[1]!)
+    if (isComparison(operation)) return this.compare(operation, operands[0], operands[1])
     const [a, b, c] = operands as [Expression, Expression, Expression]
     if (operation === 'not') return this.not(a)
     return operation === 'choose' ? this.choose(a, b, c) : this.both(operation as 'and' | 'or', a, b)
@@ -152,7 +152,7 @@ export class Expressions {
       return this.literal(evaluate(...operands.map(({ value }) => value)))
     }
     const [x, y] = operands as [Expression, Expression]
-    if (operation === 'neg' && x.operation === 'neg') return x.operands[0]!
+    if (operation === 'neg' && x.operation === 'neg') return x.operands[0]
     if (operation === 'div' && isLiteral(y) && isPowerOf2(y.value))
       return this.apply('mul', x, this.literal(1 / y.value))
     if (operation === 'mul' && isLiteral(y) && y.value === 1) return x
@@ -184,7 +184,7 @@ export class Expressions {
 
   not(x: Expression): Expression {
     if (x.operation === 'truth') return this.truth(x.value === 0)
-    if (x.operation === 'not') return x.operands[0]!
+    if (x.operation === 'not') return x.operands[0]
     return this.#node('not', [x], true)
   }
 
@@ -204,8 +204,8 @@ export class Expressions {
    */
   choose(condition: Expression, yes: Expression, no: Expression): Expression {
     if (condition.operation === 'truth') return condition.value === 1 ? yes : no
-    if (condition.operation === 'not') return this.choose(condition.operands[0]!, no, yes)
-    if (yes === no) return yes
+    if (condition.operation === 'not') return this.choose(condition.operands[0], no, yes)
+    if (yes === no || isSaturated(condition, yes, no)) return no
     for (;;) {
       const pair = this.#pair(condition, yes, no)
       if (!pair) break
@@ -227,7 +227,7 @@ export class Expressions {
         const different = a.operands.filter((operand, i) => operand !== b.operands[i]).length
         // A quotient is as long as two choices.
         if (a.operation === 'div' && different > 1) continue
-        const operands = a.operands.map((operand, i) => this.#chosenArgument(a, condition, operand, b.operands[i]!))
+        const operands = a.operands.map((operand, i) => this.#chosenArgument(a, condition, operand, b.operands[i]))
         return { yes: a, no: b, joint: this.apply(a.operation as NumericOperation, ...operands) }
       }
     }
@@ -271,6 +271,15 @@ export class Expressions {
     expressions.forEach(visit)
     return found
   }
+}
+
+/** Whether the choice is one that tanh makes by itself: it is 1 from 9.02 on, in float32. */
+function isSaturated({ operation, operands }: Expression, yes: Expression, no: Expression): boolean {
+  if (no.operation !== 'tanh' || operands[0] !== no.operands[0] || !isLiteral(operands[1])) return false
+  const bound = operands[1].value
+  const above = (operation === 'gt' || operation === 'ge') && bound >= 10 && yes.value === 1
+  const below = (operation === 'lt' || operation === 'le') && bound <= -10 && yes.value === -1
+  return isLiteral(yes) && (above || below)
 }
 
 const mirrored = { eq: 'eq', ne: 'ne', lt: 'gt', gt: 'lt', le: 'ge', ge: 'le' } as const satisfies Record<

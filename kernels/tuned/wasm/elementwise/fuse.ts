@@ -1,6 +1,7 @@
 /** Several map kernels in one pass: what one gives another stays in registers, and what none reads is not stored. */
 import type { MapKernel } from '../../../kernel.ts'
 import { type Expression, Expressions } from './expression.ts'
+import { mostInputs } from './layout.ts'
 import type { Program } from './program.ts'
 
 /** What a map reads: an operand of the fused launch, or the result of an earlier map, element by element. */
@@ -17,7 +18,7 @@ export interface FusedMap {
  *
  * @param outputs positions of the maps whose results are stored
  * @param programOf gives a kernel's program
- * @returns undefined where one of the maps has no program
+ * @returns undefined where one of the maps has no program, or there are more operands than `mostInputs`
  */
 export function fuseMaps(
   maps: readonly FusedMap[],
@@ -31,25 +32,25 @@ export function fuseMaps(
   for (const { kernel, operands } of maps) {
     const program = programOf(kernel)
     if (!program) return undefined
+    const given = operands.map((operand) =>
+      'map' in operand ? results[operand.map] : expressions.input(operand.input),
+    )
     const done = new Map<Expression, Expression>()
     for (const each of program.expressions.within(program.outputs)) {
-      done.set(each, copied(each))
+      let made: Expression
+      if (each.operation === 'input') made = given[each.value]
+      else if (each.operation === 'constant') made = expressions.constant(constants + each.value)
+      else
+        made = expressions.copy(
+          each,
+          each.operands.map((operand) => done.get(operand)!),
+        )
+      done.set(each, made)
     }
-    results.push(done.get(program.outputs[0]!)!)
+    results.push(done.get(program.outputs[0])!)
     constants += program.constants
-
-    function copied(each: Expression): Expression {
-      if (each.operation === 'constant') return expressions.constant(constants + each.value)
-      if (each.operation === 'input') {
-        const operand = operands[each.value]!
-        return 'map' in operand ? results[operand.map]! : expressions.input(operand.input)
-      }
-      return expressions.copy(
-        each,
-        each.operands.map((operand) => done.get(operand)!),
-      )
-    }
     for (const operand of operands) if ('input' in operand) inputs = Math.max(inputs, operand.input + 1)
   }
-  return { expressions, inputs, constants, outputs: outputs.map((map) => results[map]!) }
+  if (inputs > mostInputs) return undefined
+  return { expressions, inputs, constants, outputs: outputs.map((map) => results[map]) }
 }

@@ -96,7 +96,7 @@ class Reader {
     if (++this.#depth > 20) refuse('functions that call one another')
     const variables: Variables = new Map(body.body.flatMap(varsIn).map((name) => [name, this.#undefined]))
     params.forEach((pattern, i) => {
-      variables.set(nameOf(pattern), given[i]!)
+      variables.set(nameOf(pattern), given[i])
     })
     const result = this.#run(body.body, 0, variables, () => this.#undefined)
     this.#depth--
@@ -135,7 +135,7 @@ class Reader {
         const condition = this.#condition(this.#evaluate(statement.test, variables))
         const sides = [statement.consequent, statement.alternate ?? { type: 'EmptyStatement' }] as AnyNode[]
         if (condition.operation === 'truth')
-          return this.#run([sides[condition.value === 1 ? 0 : 1]!], 0, variables, next)
+          return this.#run([sides[condition.value === 1 ? 0 : 1]], 0, variables, next)
         return this.#branch(condition, sides as [AnyNode, AnyNode], variables, next)
       }
       case 'ForStatement': {

@@ -42,10 +42,10 @@ function contracted(result: Expression, expressions: Expressions): Expression {
     let made: Expression | undefined
     if (each.operation === 'add') {
       const product = [left!, right!].find(isProduct)
-      const other = product === left ? operands[1]! : operands[0]!
+      const other = product === left ? operands[1] : operands[0]
       if (product) made = expressions.apply('madd', ...done.get(product)!.operands, other)
     } else if (each.operation === 'sub' && isProduct(right!)) {
-      made = expressions.apply('nmadd', ...done.get(right!)!.operands, operands[0]!)
+      made = expressions.apply('nmadd', ...done.get(right!)!.operands, operands[0])
     }
     done.set(each, made ?? expressions.again(each, operands))
   }

@@ -53,16 +53,16 @@ export function defineFlatWalk(features: Features, program: Program, accesses: r
     const body = prepare(f, program, locals)
     const singles = inputs.map((input, i) => accesses[i] === 'single' && f.local('v128', v128.load32_splat(input)))
     const walking = [...inputs.filter((_, i) => !singles[i]), ...outputs]
-    for (const pointer of walking) f.advance(pointer, i32.mul(from!, vectorBytes))
+    for (const pointer of walking) f.advance(pointer, i32.mul(from, vectorBytes))
 
     const turn = (vectors: number) => {
       for (let k = 0; k < vectors; k++) {
         const values = body(inputs.map((input, i) => singles[i] || v128.load(input, k * vectorBytes)))
-        storeAll(f, values, (value, i) => f.store(outputs[i]!, value, k * vectorBytes))
+        storeAll(f, values, (value, i) => f.store(outputs[i], value, k * vectorBytes))
       }
       for (const pointer of walking) f.advance(pointer, vectors * vectorBytes)
     }
-    const count = f.local('i32', i32.sub(to!, from!))
+    const count = f.local('i32', i32.sub(to, from))
     const perTurn = vectorsPerTurn(program)
     if (perTurn > 1) f.times(i32.div_u(count, perTurn), () => turn(perTurn))
     f.times(perTurn > 1 ? i32.rem_u(count, perTurn) : count, () => turn(1))
@@ -89,10 +89,10 @@ export function defineRowWalk(features: Features, program: Program, accesses: re
     const body = prepare(f, program, locals)
     const singles = inputs.map((input, i) => accesses[i] === 'single' && f.local('v128', v128.load32_splat(input)))
 
-    const row = f.local('i32', i32.div_u(from!, pieces!))
-    const piece = f.local('i32', i32.rem_u(from!, pieces!))
-    const z = f.local('i32', i32.div_u(row, Y!))
-    const y = f.local('i32', i32.rem_u(row, Y!))
+    const row = f.local('i32', i32.div_u(from, pieces))
+    const piece = f.local('i32', i32.rem_u(from, pieces))
+    const z = f.local('i32', i32.div_u(row, Y))
+    const y = f.local('i32', i32.rem_u(row, Y))
     const at = inputs.map(() => f.local('i32'))
     const target = outputs.map(() => f.local('i32'))
     const perRow = inputs.map(() => f.local('v128'))
@@ -101,40 +101,40 @@ export function defineRowWalk(features: Features, program: Program, accesses: re
     const offset = f.local('i32')
     const walking = [...at.filter((_, i) => accesses[i] === 'contiguous' || accesses[i] === 'row'), ...target]
 
-    f.times(i32.sub(to!, from!), () => {
-      f.set(first, i32.mul(piece, length!))
-      f.set(left, i32.sub(X!, first))
-      f.if(i32.gt_u(left, length!), () => f.set(left, length!))
-      f.set(offset, i32.mul(i32.add(i32.mul(row, X!), first), floatBytes))
+    f.times(i32.sub(to, from), () => {
+      f.set(first, i32.mul(piece, length))
+      f.set(left, i32.sub(X, first))
+      f.if(i32.gt_u(left, length), () => f.set(left, length))
+      f.set(offset, i32.mul(i32.add(i32.mul(row, X), first), floatBytes))
       inputs.forEach((input, i) => {
-        const access = accesses[i]!
-        if (access === 'contiguous') f.set(at[i]!, i32.add(input, offset))
+        const access = accesses[i]
+        if (access === 'contiguous') f.set(at[i], i32.add(input, offset))
         if (!stepping.includes(i)) return
         const [zStep, yStep] = [locals[`z${i}`], locals[`y${i}`]] as Local<'i32'>[]
-        const start = i32.add(input, i32.add(i32.mul(z, zStep!), i32.mul(y, yStep!)))
-        if (access === 'row') f.set(at[i]!, i32.add(start, i32.mul(first, floatBytes)))
-        else f.set(perRow[i]!, v128.load32_splat(start))
+        const start = i32.add(input, i32.add(i32.mul(z, zStep), i32.mul(y, yStep)))
+        if (access === 'row') f.set(at[i], i32.add(start, i32.mul(first, floatBytes)))
+        else f.set(perRow[i], v128.load32_splat(start))
       })
       outputs.forEach((output, i) => {
-        f.set(target[i]!, i32.add(output, offset))
+        f.set(target[i], i32.add(output, offset))
       })
 
       const given = (load: (pointer: Local<'i32'>) => Vector) =>
-        body(inputs.map((_, i) => singles[i] || (accesses[i] === 'perRow' ? perRow[i]! : load(at[i]!))))
+        body(inputs.map((_, i) => singles[i] || (accesses[i] === 'perRow' ? perRow[i] : load(at[i]))))
       f.times(i32.shr_u(left, 2), () => {
-        storeAll(f, given(v128.load), (value, i) => f.store(target[i]!, value))
+        storeAll(f, given(v128.load), (value, i) => f.store(target[i], value))
         for (const pointer of walking) f.advance(pointer, vectorBytes)
       })
       f.times(i32.and(left, 3), () => {
-        storeAll(f, given(v128.load32_splat), (value, i) => f.store(target[i]!, f32x4.extract_lane(value, 0)))
+        storeAll(f, given(v128.load32_splat), (value, i) => f.store(target[i], f32x4.extract_lane(value, 0)))
         for (const pointer of walking) f.advance(pointer, floatBytes)
       })
       f.advance(piece, 1)
-      f.if(i32.eq(piece, pieces!), () => {
+      f.if(i32.eq(piece, pieces), () => {
         f.set(piece, 0)
         f.advance(row, 1)
         f.advance(y, 1)
-        f.if(i32.eq(y, Y!), () => {
+        f.if(i32.eq(y, Y), () => {
           f.set(y, 0)
           f.advance(z, 1)
         })
