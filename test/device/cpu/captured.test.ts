@@ -53,6 +53,8 @@ const models: Record<string, Partial<TransformerConfigInput>> = {
   'gated attention': { gate: 'elementwise', feedForward: 'gelu', position: 'learned' },
   'grouped heads, rotary positions, headwise gate': { gate: 'headwise', keyValueHeads: 2 },
   dropout: { dropout: 0.2 },
+  // Products over 320: their sums come in two blocks, and what is added to them comes last.
+  'sums of several blocks': { width: 80, layers: 1, feedForward: 'gelu' },
 }
 
 test.each(Object.entries(models))('%s', async (_, config) => {
