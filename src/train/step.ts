@@ -68,8 +68,12 @@ function gradientsNow(trained: Trained, batch: TokenBatch): Promise<StepValues> 
 
 const isFine = ({ loss, norm }: StepValues): boolean => Number.isFinite(loss) && Number.isFinite(norm)
 
-/** Runs a step of training. */
-export type Stepper = ((batch: TokenBatch) => Promise<StepValues>) & Disposable
+/** Steps of training. */
+export interface Stepper {
+  run(batch: TokenBatch): Promise<StepValues>
+  /** Frees what it keeps between steps. */
+  dispose(): void
+}
 
 /**
  * Steps that leave the weights as they were, and the gradients with the parameters, when loss or gradient are not finite.
@@ -90,7 +94,7 @@ function plainSteps(trained: Trained): Stepper {
     }
     return values
   }
-  return Object.assign(run, { [Symbol.dispose]() {} })
+  return { run, dispose() {} }
 }
 
 function capturedSteps(trained: Trained): Stepper {
@@ -114,5 +118,5 @@ function capturedSteps(trained: Trained): Stepper {
     trained.random = random
     return gradientsNow(trained, batch)
   }
-  return Object.assign(run, { [Symbol.dispose]: step.dispose })
+  return { run, dispose: step.dispose }
 }

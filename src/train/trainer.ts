@@ -17,7 +17,7 @@ import { type Evaluation, evaluate } from './evaluate.ts'
 import { buildModel, part, type SavedConfig, savedConfig } from './load.ts'
 import { makeOptimizer, makeSchedule } from './optimizer.ts'
 import { checkpointFolder, clearFolder, type LogEntry, newestCheckpoint, RunLog, readLog, removeLater } from './run.ts'
-import { drawing, stepProgram } from './step.ts'
+import { drawing, type Stepper, stepProgram } from './step.ts'
 
 export interface TrainOptions {
   /** What differs from the defaults; see `TrainConfig`. Not needed when resuming: then only `steps` may change. */
@@ -226,17 +226,25 @@ async function openData(
 }
 
 async function loop(options: TrainOptions, session: Session): Promise<TrainResult> {
+  const steps = stepProgram(session)
+  try {
+    return await runSteps(options, session, steps)
+  } finally {
+    steps.dispose()
+  }
+}
+
+async function runSteps(options: TrainOptions, session: Session, steps: Stepper): Promise<TrainResult> {
   const { config, data, model, optimizer, log, first } = session
   const schedule = makeSchedule(config)
   const [tokensBefore, secondsBefore] = [session.tokens, session.seconds]
-  using program = stepProgram(session)
   let heldOut: Evaluation | undefined
   while (session.step < config.steps && !options.signal?.aborted) {
     const started = performance.now()
     const learningRate = schedule(session.step)
     const batch = data.next()
     optimizer.lr = learningRate
-    const { loss, norm } = await program(batch)
+    const { loss, norm } = await steps.run(batch)
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       const what = `the loss is ${loss} and the gradient's norm ${norm}`
       throw await divergence(session, session.step + 1, what, 'the weights were not updated')
