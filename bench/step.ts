@@ -1,8 +1,9 @@
 /**
  * The training step of the engine comparisons: forward, backward, AdamW on the model of `hash-model.ts`, built from
- * `sluice/nn` as any user would. Its losses must be the published ones, or the times mean nothing.
+ * `sluice/nn` and captured as any user would. Its losses must be the published ones, or the times mean nothing.
  */
-import { noGrad, scope } from '../src/index.ts'
+import { capture, noGrad, scope, type Tensor } from '../src/index.ts'
+import type { CpuFacts } from './cpu.ts'
 import {
   type HashModelName,
   type HashModelSize,
@@ -12,10 +13,11 @@ import {
   vocabularySize,
 } from './hash-model.ts'
 import { thisMachine } from './machine.ts'
+import { median } from './median.ts'
 import { formatTable } from './table.ts'
 
 /** Steps unless told otherwise: enough for K batches, and for a median after warming up. */
-const defaultSteps: Readonly<Record<HashModelName, number>> = { tiny: 60, small: 25, medium: 5 }
+const defaultSteps: Readonly<Record<HashModelName, number>> = { tiny: 200, small: 60, medium: 12 }
 
 /**
  * Engines sum in different orders, at 2^-24 = 6e-8 relative a rounding, which training carries on; and the published
@@ -41,6 +43,15 @@ export interface StepTime {
   /** Largest resident memory of the process so far. */
   readonly rss_mb: number
   readonly node: string
+  /** Which vector instructions ran. */
+  readonly simd: string
+  readonly way: 'captured' | 'eager'
+}
+
+export interface StepOptions {
+  readonly steps?: number
+  /** Operation by operation; captured as one program unless given. */
+  readonly eager?: boolean
 }
 
 /** Floating-point operations of a step: matrix products and attention, the backward pass counted twice. */
@@ -48,30 +59,33 @@ export function stepFlops({ layers: L, width: C, T, B }: HashModelSize): number 
   return 3 * (2 * B * T * (L * 13 * C * C + C * vocabularySize) + L * 4 * B * T * T * C)
 }
 
-/** The upper median. */
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]
-
 const rounded = (x: number, decimals: number): number => Number(x.toFixed(decimals))
 
-/** Runs the steps of one configuration; the first tenth of them, two at least, only warms up. */
-export async function measureStep(cfg: HashModelName, steps: number = defaultSteps[cfg]): Promise<StepTime> {
+/** Runs the steps of one configuration on a cpu that was set up; the first tenth of them, two at least, only warms up. */
+export async function measureStep(
+  cfg: HashModelName,
+  cpu: CpuFacts,
+  { steps = defaultSteps[cfg], eager = false }: StepOptions = {},
+): Promise<StepTime> {
   const size: HashModelSize = hashModelSizes[cfg]
   const K = size.batches
   const { model, optimizer } = hashModel(size)
   const batches = Array.from({ length: K }, (_, step) => hashBatch(size, step))
+  const body = (tokens: Tensor, targets: Tensor) => {
+    const loss = model.loss(tokens, targets)
+    loss.backward()
+    optimizer.step()
+    optimizer.zeroGrad()
+    return loss
+  }
+  const program = capture(body)
   const times: number[] = []
   let first = Number.NaN
   let afterK: number | null = null
   for (let step = 0; step < steps; step++) {
     const { tokens, targets } = batches[step % K]
     const start = performance.now()
-    const loss = scope(() => {
-      const value = model.loss(tokens, targets)
-      value.backward()
-      optimizer.step()
-      optimizer.zeroGrad()
-      return value
-    })
+    const loss = eager ? scope(() => body(tokens, targets)) : program(tokens, targets)
     times.push(performance.now() - start)
     if (step === 0) first = await loss.item()
     loss.dispose()
@@ -85,6 +99,7 @@ export async function measureStep(cfg: HashModelName, steps: number = defaultSte
     tokens.dispose()
     targets.dispose()
   }
+  program.dispose()
   optimizer.dispose()
   model.dispose()
 
@@ -94,7 +109,7 @@ export async function measureStep(cfg: HashModelName, steps: number = defaultSte
   return {
     lib: `sluice-${machine.sluice}`,
     cfg,
-    threads: 1,
+    threads: cpu.threads,
     ms_median: rounded(ms, 2),
     ms_best: rounded(Math.min(...measured), 2),
     tok_s: Math.round((size.B * size.T * 1e3) / ms),
@@ -106,6 +121,8 @@ export async function measureStep(cfg: HashModelName, steps: number = defaultSte
     steps,
     rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     node: machine.node,
+    simd: cpu.simd,
+    way: eager ? 'eager' : 'captured',
   }
 }
 
@@ -133,7 +150,19 @@ export function lossAgreement({
 /** The table of these times. */
 export function showSteps(times: readonly StepTime[]): string {
   return formatTable(
-    ['model', 'threads', 'median ms', 'best ms', 'tokens/s', 'GFLOP', 'GFLOP/s', 'RSS MB', 'steps'],
-    times.map((t) => [t.cfg, t.threads, t.ms_median, t.ms_best, t.tok_s, t.gflop_step, t.gflops, t.rss_mb, t.steps]),
+    ['model', 'way', 'simd', 'threads', 'median ms', 'best ms', 'tokens/s', 'GFLOP', 'GFLOP/s', 'RSS MB', 'steps'],
+    times.map((t) => [
+      t.cfg,
+      t.way,
+      t.simd,
+      t.threads,
+      t.ms_median,
+      t.ms_best,
+      t.tok_s,
+      t.gflop_step,
+      t.gflops,
+      t.rss_mb,
+      t.steps,
+    ]),
   )
 }

@@ -29,3 +29,22 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
     )
     .join('\n')
 }
+
+/** A table that can be shown as plain text or as Markdown. */
+export interface Table {
+  readonly title: string
+  readonly headings: readonly string[]
+  readonly rows: readonly (readonly Cell[])[]
+}
+
+const markdownRow = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+
+export function tableInText({ title, headings, rows }: Table): string {
+  return `${title}\n\n${formatTable(headings, rows)}`
+}
+
+/** Without the dashes for nothing. */
+export function tableInMarkdown({ title, headings, rows }: Table): string {
+  const cells = rows.map((row) => markdownRow(row.map((cell) => (cell === null ? '' : show(cell)))))
+  return [`### ${title}\n`, markdownRow(headings), markdownRow(headings.map(() => '---')), ...cells].join('\n')
+}

@@ -47,3 +47,17 @@ export function linearKernel({ activation, hasBias, saves }: Epilogue): FusedKer
   const found = linearKernels.find(([, e]) => e.activation === activation && e.hasBias === hasBias && e.saves === saves)
   return found?.[0]
 }
+
+/**
+ * out = a b + residual: kernels/matmul.ts with its strides and the sizes of its grid, plus an array of the result's shape.
+ * No operation launches it: a device puts it in place of a product whose result is only added to something.
+ */
+export const matmulAdd = defineFused(
+  'matmulAdd',
+  {
+    ...{ a: 'array', b: 'array', residual: 'array' },
+    ...{ K: 'integer', az: 'integer', ay: 'integer', ak: 'integer', bz: 'integer', bk: 'integer', bx: 'integer' },
+    ...{ m: 'integer', n: 'integer', batch: 'integer' },
+  },
+  { out: 'new' },
+)

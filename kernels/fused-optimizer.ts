@@ -26,13 +26,13 @@ function family(make: (count: number) => FusedKernel): readonly FusedKernel[] {
 /**
  * AdamW's step in place; the formulas are those of `movingAverage`, `movingAverageOfSquare` and `adamWStep`
  * (kernels/optimizer.ts). `values` [rows, 3] holds rate, 1 - beta1^t and 1 - beta2^t, which change at every step; tensor i
- * takes its row `row<i>`.
+ * takes its row `row<i>`. Nothing is touched if the first element of `guard` is not finite.
  */
 export const adamW: readonly FusedKernel[] = family((count) => {
   const each: Table = { gradient: 'array', size: 'integer', row: 'integer', decay: 'float' }
   return defineFused(
     `adamW of ${count}`,
-    { values: 'array', beta1: 'float', beta2: 'float', eps: 'float', ...numbered(count, each) },
+    { values: 'array', guard: 'array', beta1: 'float', beta2: 'float', eps: 'float', ...numbered(count, each) },
     numbered(count, { parameter: 'update', firstMoment: 'update', secondMoment: 'update' }),
   )
 })

@@ -151,6 +151,23 @@ export function parameterNames(of: AnyFunction): string[] {
 export type MapStrides = readonly [sz: number, sy: number, sx: number]
 
 /**
+ * How an operand of a map lies: as the output does, one number for all cells, or otherwise.
+ *
+ * @param parameters those of the launch: four an operand, see `MapStrides`
+ */
+export function operandLayout(
+  [X, Y, Z]: Grid,
+  parameters: readonly unknown[],
+  operand: number,
+): 'contiguous' | 'single' | 'strided' {
+  const sz = parameters[4 * operand + 1]
+  const sy = parameters[4 * operand + 2]
+  const sx = parameters[4 * operand + 3]
+  if ((X === 1 || sx === 1) && (Y === 1 || sy === X) && (Z === 1 || sz === X * Y)) return 'contiguous'
+  return (X === 1 || sx === 0) && (Y === 1 || sy === 0) && (Z === 1 || sz === 0) ? 'single' : 'strided'
+}
+
+/**
  * The cell form of a map kernel, as source text: each operand read through its three strides.
  *
  * The index is one inline expression of integers, because gpu.js keeps such an expression in integer arithmetic.

@@ -6,8 +6,9 @@
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts'
 import { capture, matmul, type Tensor, tensor } from '../../src/index.ts'
 import { hash } from '../hash-model.ts'
+import { median } from '../median.ts'
 import { difference } from './profile.ts'
-import { median, type ProductRecord } from './records.ts'
+import type { ProductRecord } from './records.ts'
 import { type ProductCase, productFlops } from './settings.ts'
 
 /** Milliseconds that a round lasts at least: the wait for the device, a fraction of one, does not count then. */

@@ -3,6 +3,7 @@
  *
  * The script `torch_gpu.py` prints records of the same form, so that both engines meet in one file.
  */
+import { median } from '../median.ts'
 import { formatTable } from '../table.ts'
 
 export type Engine = 'sluice' | 'pytorch'
@@ -74,9 +75,6 @@ export interface ProblemRecord extends Common {
 }
 
 export type GpuRecord = ProductRecord | StepRecord | ProfileRecord | ParityRecord | MachineRecord | ProblemRecord
-
-/** The upper median. */
-export const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]
 
 /** One row of a table: the same row and way, all rounds together. */
 export interface Summary<R> {

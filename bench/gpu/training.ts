@@ -2,8 +2,9 @@
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts'
 import { capture, noGrad, scope, type Tensor } from '../../src/index.ts'
 import { type HashModelSize, hashBatch, hashModel } from '../hash-model.ts'
+import { median } from '../median.ts'
 import { difference } from './profile.ts'
-import { median, type ProfileRecord, type StepRecord } from './records.ts'
+import type { ProfileRecord, StepRecord } from './records.ts'
 
 /** Milliseconds that a round of steps lasts at least. */
 const ROUND = 300

@@ -20,6 +20,11 @@ export type Captured<Given extends unknown[], Result> = ((...given: Given) => Re
   [Symbol.dispose](): void
 }
 
+export interface CaptureOptions {
+  /** Programs kept at most, one for each combination of shapes; the one not used for longest goes. 16 unless given. */
+  readonly programs?: number
+}
+
 /** The tensors in a value, in order, and what is left of it when they are taken out: a key for programs. */
 function takeApart(value: unknown, where: string, found: Tensor[]): unknown {
   if (isTensor(value)) {
@@ -88,7 +93,11 @@ interface Entry {
  * })
  * for (const [tokens, targets] of batches) console.log(await step(tokens, targets).item())
  */
-export function capture<Given extends unknown[], Result>(fn: (...given: Given) => Result): Captured<Given, Result> {
+export function capture<Given extends unknown[], Result>(
+  fn: (...given: Given) => Result,
+  { programs = 16 }: CaptureOptions = {},
+): Captured<Given, Result> {
+  /** The programs, the one used last at the end. */
   const entries = new Map<string, Entry>()
 
   const forget = (key: string) => {
@@ -107,6 +116,8 @@ export function capture<Given extends unknown[], Result>(fn: (...given: Given) =
     takeApart(result, 'the result', results)
     const program = compileProgram(recording!, inputs, results)
     if (program) entries.set(key, { program, form: formOf(result) })
+    const [oldest] = entries.keys()
+    if (entries.size > programs) forget(oldest)
     return result as Result
   }
 
@@ -119,6 +130,8 @@ export function capture<Given extends unknown[], Result>(fn: (...given: Given) =
       forget(key)
       return first(key, given, inputs)
     }
+    entries.delete(key)
+    entries.set(key, entry)
     return entry.form(entry.program.run(inputs).values()) as Result
   }
 

@@ -1,5 +1,5 @@
 /** A captured program as text: its launches with the shapes they run over, its memory, and how the plan shares it. */
-import type { DeviceBuffer } from '../device/device.ts'
+import { bytesPerElement, type DeviceBuffer, type TracedLaunch } from '../device/device.ts'
 import { showShape } from '../errors.ts'
 import { Storage } from '../tensor/storage.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -24,7 +24,9 @@ const showBytes = (bytes: number): string =>
       : `${(bytes / (1 << 20)).toFixed(1)} MiB`
 
 export function explainProgram(
-  { device, launches, constants, sources, replaced }: Recording,
+  { device, launches: before, constants, sources, replaced }: Recording,
+  launches: readonly TracedLaunch<Storage>[],
+  description: string | undefined,
   places: ReadonlyMap<Storage, DeviceBuffer>,
   { slots, ...plan }: ArenaPlan,
   inputs: readonly Tensor[],
@@ -41,12 +43,17 @@ export function explainProgram(
     const written = outputs.map((s) => `${nameOf(s)}[${s.buffer.length}]`).join(', ')
     const read = parameters.filter((p): p is Storage => p instanceof Storage).map(nameOf)
     const over = grid ? ` over ${grid.join(' x ')}` : ', fused'
-    return `${String(i).padStart(5)}  ${written} = ${kernel.name}(${read.join(', ')})${over}`
+    const bytes = [...outputs, ...parameters.filter((p): p is Storage => p instanceof Storage)].reduce(
+      (sum, { buffer }) => sum + buffer.length * bytesPerElement(buffer.dtype),
+      0,
+    )
+    return `${String(i).padStart(5)}  ${written} = ${kernel.name}(${read.join(', ')})${over}; ${showBytes(bytes)}`
   })
   const shapes = (tensors: readonly Tensor[]) =>
     tensors.map((t) => `${showShape(t.shape)} ${t.dtype}`).join(', ') || 'none'
   return [
-    `program on ${device!.name}: ${launches.length} launches`,
+    `program on ${device!.name}: ${launches.length} launches${launches.length < before.length ? `, of ${before.length} before fusion` : ''}`,
+    ...(description?.split('\n').map((line) => `  ${line}`) ?? []),
     `  inputs: ${shapes(inputs)}`,
     `  results: ${shapes(results)}`,
     `  constants: ${constants.size}, from the host at every run: ${sources.size}, parameters replaced: ${replaced.size}`,

@@ -5,14 +5,14 @@
  * parameter that an optimizer replaced is read where it lies, and its next value is copied there at the end. Results are
  * copied into tensors of their own.
  */
-import type { Device, DeviceBuffer, RecordedLaunch, Replay } from '../device/device.ts'
+import type { Device, DeviceBuffer, RecordedLaunch, Replay, TracedLaunch } from '../device/device.ts'
 import { bytesPerElement } from '../device/device.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { type Lifetime, planSlots } from '../tensor/plan.ts'
 import { Storage } from '../tensor/storage.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { type ArenaPlan, explainProgram } from './explain.ts'
-import type { Recording, TracedLaunch } from './trace.ts'
+import type { Recording } from './trace.ts'
 
 export interface CapturedProgram {
   /** Whether everything it refers to still is what it was when it was recorded. */
@@ -28,7 +28,7 @@ type ResultPlace =
   | { readonly input: number; readonly shape: readonly number[] }
   | { readonly outside: Storage; readonly shape: readonly number[] }
 
-const storagesOf = ({ outputs, parameters }: TracedLaunch): Storage[] => [
+const storagesOf = ({ outputs, parameters }: TracedLaunch<Storage>): Storage[] => [
   ...outputs,
   ...parameters.filter((p): p is Storage => p instanceof Storage),
 ]
@@ -44,10 +44,11 @@ export function compileProgram(
   inputs: readonly Tensor[],
   results: readonly Tensor[],
 ): CapturedProgram | null {
-  const { device, launches, made, replaced } = recording
+  const { device, made, replaced } = recording
   if (!device) return null
   const state = [...replaced].filter(([tensor]) => !tensor.isDisposed)
   needNothingLeft(made, results, state)
+  const launches = rewritten(device, recording, results, state)
 
   const owned: DeviceBuffer[] = []
   const own = (like: DeviceBuffer): DeviceBuffer => {
@@ -67,7 +68,7 @@ export function compileProgram(
     places.set(storage, buffer)
   }
   for (const storage of recording.sources.keys()) places.set(storage, own(storage.buffer))
-  const arena = placeTemporaries(device, recording, results, state, places, own)
+  const arena = placeTemporaries(device, made, launches, results, state, places, own)
   const outside = new Set<Storage>()
   for (const storage of launches.flatMap(storagesOf)) {
     if (places.has(storage)) continue
@@ -99,7 +100,7 @@ export function compileProgram(
     .map((t, i) => ({ i, to: places.get(t.storage)!, storage: t.storage }))
     .filter(({ i, storage }) => inputOf(storage) === i)
     .map(({ i, to }) => ({ i, to }))
-  const explanation = explainProgram(recording, places, arena, inputs, results)
+  const explanation = explainProgram(recording, launches, replay.description, places, arena, inputs, results)
 
   return {
     // What a replay overwrites must not be shared, by a detached copy for instance: recording afresh copies it first.
@@ -130,6 +131,21 @@ export function compileProgram(
   }
 }
 
+/** The launches as the device would rather have them. */
+function rewritten(
+  device: Device,
+  { launches, made, constants, sources }: Recording,
+  results: readonly Tensor[],
+  state: readonly (readonly [Tensor, Storage])[],
+): readonly TracedLaunch<Storage>[] {
+  if (!device.rewrite) return launches
+  const leaving = new Set([...results, ...state.map(([tensor]) => tensor)].map(({ storage }) => storage))
+  return device.rewrite(
+    launches,
+    (value) => made.has(value) && !leaving.has(value) && !constants.has(value) && !sources.has(value),
+  )
+}
+
 function resultTensor(device: Device, place: ResultPlace, given: readonly Tensor[]): Tensor {
   if ('input' in place) return given[place.input].alias(place.shape)
   if ('outside' in place) return new Tensor(place.outside.retain(), place.shape)
@@ -141,7 +157,8 @@ function resultTensor(device: Device, place: ResultPlace, given: readonly Tensor
 /** Places what the run made and used up by itself. Returns what the plan costs. */
 function placeTemporaries(
   device: Device,
-  { launches, made }: Recording,
+  made: ReadonlySet<Storage>,
+  launches: readonly TracedLaunch<Storage>[],
   results: readonly Tensor[],
   state: readonly (readonly [Tensor, Storage])[],
   places: Map<Storage, DeviceBuffer>,
@@ -162,9 +179,13 @@ function placeTemporaries(
     if (span) span.last = launches.length
   }
   const storages = [...spans.keys()]
-  const lifetimes = storages.map(({ buffer }, i): Lifetime => {
+  const numbers = new Map(storages.map((storage, i) => [storage, i]))
+  const lifetimes = storages.map((storage): Lifetime => {
+    const { buffer } = storage
     const bytes = buffer.length * bytesPerElement(buffer.dtype)
-    return { bytes, kind: buffer.dtype, ...spans.get(storages[i])! }
+    const span = spans.get(storage)!
+    const overwrites = device.overwritable?.(launches[span.first]).flatMap((operand) => numbers.get(operand) ?? [])
+    return { bytes, kind: buffer.dtype, ...span, overwrites }
   })
   const { slots, sizes } = planSlots(lifetimes)
   const buffers = sizes.map((size, slot) => {

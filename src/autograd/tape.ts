@@ -9,9 +9,9 @@
  * recording while walking gives gradients of gradients.
  */
 import { SluiceError, showShape, stackHere } from '../errors.ts'
-import { liveWith } from '../tensor/lifetime.ts'
+import { enterScope, leaveScope, letOut, liveWith } from '../tensor/lifetime.ts'
 import { sameShape } from '../tensor/shape.ts'
-import { type GraphNode, isTensor, scopeAt, type Tensor } from '../tensor/tensor.ts'
+import { type GraphNode, isTensor, type Tensor } from '../tensor/tensor.ts'
 
 /** The gradient of one input: a tensor, a function that makes it (called only if wanted), or null for none. */
 export type Cotangent = Tensor | (() => Tensor) | null
@@ -43,10 +43,16 @@ export function isRecording(): boolean {
   return recording
 }
 
-/** Runs `body` with recording on or off. */
-export function withRecording<R>(on: boolean, body: () => R): R {
+/** Switches recording; gives what it was before, which is to be set again. */
+export function setRecording(on: boolean): boolean {
   const before = recording
   recording = on
+  return before
+}
+
+/** Runs `body` with recording on or off. */
+export function withRecording<R>(on: boolean, body: () => R): R {
+  const before = setRecording(on)
   try {
     return body()
   } finally {
@@ -78,14 +84,28 @@ export function nextNodeId(): number {
   return nextNode
 }
 
-/** Attaches a node to `output` if recording is on and a gradient flows to any input. */
+const isTracked = (t: Tensor): boolean => t.isTracked
+
+/** Attaches a node to `output` if recording is on and a gradient flows to any input. The rule takes a list of one. */
+export function recordOne(
+  operation: string,
+  inputs: readonly Tensor[],
+  output: Tensor,
+  vjp: (cotangents: readonly (Tensor | undefined)[]) => readonly Cotangent[],
+): void {
+  if (!recording || output.dtype === 'int32' || !inputs.some(isTracked)) return
+  const node: Node = { id: nextNode++, operation, inputs, vjp }
+  output.node = node
+}
+
+/** `recordOne`, for a rule that takes the result's gradient. Gives the result. */
 export function record(
   operation: string,
   inputs: readonly Tensor[],
   output: Tensor,
   vjp: (cotangent: Tensor) => readonly Cotangent[],
 ): Tensor {
-  if (output.dtype !== 'int32') recordAll(operation, inputs, [output], ([dy]) => vjp(dy!))
+  recordOne(operation, inputs, output, ([dy]) => vjp(dy!))
   return output
 }
 
@@ -96,7 +116,7 @@ export function recordAll(
   outputs: readonly Tensor[],
   vjp: (cotangents: readonly (Tensor | undefined)[]) => readonly Cotangent[],
 ): void {
-  if (!recording || !inputs.some((t) => t.isTracked)) return
+  if (!recording || !inputs.some(isTracked)) return
   const node: Node = { id: nextNode++, operation, inputs, vjp }
   outputs.forEach((output, slot) => {
     output.node = node
@@ -174,53 +194,65 @@ export function backward(output: Tensor, cotangent?: Tensor, options: { createGr
     )
   }
   withRecording(options.createGraph ?? false, () => {
-    walk('backward', output, { ...options, cotangent }, null, (leaf, gradient) => {
+    walk('backward', output, { ...options, cotangent }, null, (leaf, gradient, stack) => {
       const old = leaf.grad
       const sum = old ? operations!.add(old, gradient) : gradient
-      liveWith(sum, leaf)
+      liveWith(sum, leaf, stack)
       leaf.grad = sum
       if (old && !options.createGraph) {
-        old.dispose()
-        gradient.dispose()
+        old.dispose(stack)
+        gradient.dispose(stack)
       }
     })
   })
 }
 
-/** Gradients that wait: under the node that will use them, by slot, or under the leaf that they belong to. */
+/** Gradients that wait: with the node that will use them, by slot, or with the leaf that they belong to. */
 class Waiting {
-  readonly byNode = new Map<Node, (Tensor | undefined)[]>()
-  readonly byLeaf = new Map<Tensor, Tensor>()
-  readonly #entered: ReadonlySet<Node>
+  readonly #byNode = new Map<Node, (Tensor | undefined)[]>()
+  readonly #byLeaf = new Map<Tensor, Tensor>()
 
   /** @param nodes those of the walk: results of older ones count as leaves */
   constructor(nodes: readonly Node[]) {
-    this.#entered = new Set(nodes)
+    for (const node of nodes) this.#byNode.set(node, [])
+  }
+
+  /** What waits for a node of the walk, by slot. */
+  at(node: Node): readonly (Tensor | undefined)[] {
+    return this.#byNode.get(node)!
   }
 
   nodeOf(t: Tensor): Node | null {
-    return this.#entered.has(t.node as Node) ? (t.node as Node) : null
+    return this.#byNode.has(t.node as Node) ? (t.node as Node) : null
   }
 
   get(t: Tensor): Tensor | undefined {
-    const node = this.nodeOf(t)
-    return node ? this.byNode.get(node)?.[t.slot] : this.byLeaf.get(t)
+    const slots = this.#byNode.get(t.node as Node)
+    return slots ? slots[t.slot] : this.#byLeaf.get(t)
   }
 
   set(t: Tensor, gradient: Tensor): void {
-    const node = this.nodeOf(t)
-    if (!node) {
-      this.byLeaf.set(t, gradient)
-      return
+    const slots = this.#byNode.get(t.node as Node)
+    if (slots) slots[t.slot] = gradient
+    else this.#byLeaf.set(t, gradient)
+  }
+
+  /** Takes out what waited for a node that has been walked: no more can come. */
+  delete(node: Node): void {
+    this.#byNode.delete(node)
+  }
+
+  /** Takes out the leaves with their gradients, one after the other. */
+  *leaves(): Iterable<[leaf: Tensor, gradient: Tensor]> {
+    for (const entry of this.#byLeaf) {
+      this.#byLeaf.delete(entry[0])
+      yield entry
     }
-    let slots = this.byNode.get(node)
-    if (!slots) this.byNode.set(node, (slots = []))
-    slots[t.slot] = gradient
   }
 
   dispose(stack: () => string): void {
-    for (const slots of this.byNode.values()) for (const gradient of slots) gradient?.dispose(stack)
-    for (const gradient of this.byLeaf.values()) gradient.dispose(stack)
+    for (const slots of this.#byNode.values()) for (const gradient of slots) gradient?.dispose(stack)
+    for (const gradient of this.#byLeaf.values()) gradient.dispose(stack)
   }
 }
 
@@ -235,7 +267,7 @@ function walk(
   output: Tensor,
   { cotangent, createGraph = false, since = 0 }: WalkOptions,
   wanted: ReadonlySet<Tensor> | null,
-  deliver: (t: Tensor, gradient: Tensor) => void,
+  deliver: (t: Tensor, gradient: Tensor, stack: () => string) => void,
 ): void {
   const { add, sumTo } = operations!
   const first = startCotangent(operation, output, cotangent, createGraph)
@@ -251,41 +283,76 @@ function walk(
     if (node) results.set(node, [...(results.get(node) ?? []), t])
   }
 
-  const step = (node: Node, cotangents: readonly (Tensor | undefined)[]): Tensor[] => {
+  /** Runs a node's rule. Gives what waits now, besides what did before; `isOwn` says what may wait as it is. */
+  const step = (
+    node: Node,
+    cotangents: readonly (Tensor | undefined)[],
+    isOwn: (t: Tensor) => boolean,
+  ): readonly Tensor[] => {
     const made: Tensor[] = []
     const parts = node.vjp(cotangents)
-    node.inputs.forEach((input, i) => {
+    const { inputs } = node
+    for (let i = 0; i < inputs.length; i++) {
+      const input = inputs[i]
       const part = parts[i]
-      if (part === null || part === undefined || !flows(input)) return
+      if (part === null || part === undefined || !flows(input)) continue
       if (isBroken(input)) throw brokenHistory(operation, input)
       const raw = typeof part === 'function' ? part() : part
       const fitted = sameShape(raw.shape, input.shape) ? raw : sumTo(raw, input.shape)
       const before = waiting.get(input)
-      // A rule may hand on its own cotangent or a saved tensor; what waits is always a handle of the walk's own.
-      const sum = before ? add(before, fitted) : createGraph ? fitted : fitted.alias(fitted.shape)
-      if (before && !createGraph) before.dispose(stack)
+      if (!before) {
+        // A rule may hand on a saved tensor, or one tensor twice; what waits is always a handle of the walk's own.
+        const handle = createGraph || (isOwn(fitted) && !made.includes(fitted)) ? fitted : fitted.alias(fitted.shape)
+        waiting.set(input, handle)
+        made.push(handle)
+        continue
+      }
+      const sum = add(before, fitted)
       waiting.set(input, sum)
-      made.push(sum)
-    })
+      const place = made.indexOf(before)
+      if (place >= 0) {
+        // The rule may still give it to another input.
+        made[place] = sum
+      } else {
+        made.push(sum)
+        if (!createGraph && !cotangents.includes(before)) before.dispose(stack)
+      }
+    }
     return made
+  }
+  /** A step that is not recorded: frees what it made on the way, and the cotangents that do not wait any further. */
+  const stepAndFree = (node: Node, cotangents: readonly (Tensor | undefined)[]) => {
+    const scope = enterScope()
+    let made: readonly Tensor[] = []
+    try {
+      made = step(node, cotangents, (t) => t.owner === scope || cotangents.includes(t))
+      for (const t of made) letOut(t, scope)
+    } finally {
+      leaveScope(scope, stack)
+    }
+    waiting.delete(node)
+    for (const t of cotangents) if (t && !made.includes(t)) t.dispose(stack)
   }
   /** Recorded, two places may share one tensor, which a rule handed on. */
   const own = (gradient: Tensor) => (createGraph ? identity(gradient) : gradient.alias(gradient.shape))
   try {
     for (const node of nodes) {
-      const cotangents = waiting.byNode.get(node)
-      if (!cotangents) continue
+      const cotangents = waiting.at(node)
+      if (cotangents.length === 0) continue
       for (const t of results.get(node) ?? []) {
         const gradient = cotangents[t.slot]
-        if (gradient) deliver(t, own(gradient))
+        if (gradient) deliver(t, own(gradient), stack)
       }
-      if (createGraph) step(node, cotangents)
-      else scopeAt(stack, () => step(node, cotangents))
-      waiting.byNode.delete(node)
-      if (!createGraph) for (const gradient of cotangents) gradient?.dispose(stack)
+      if (createGraph) {
+        step(node, cotangents, () => true)
+        waiting.delete(node)
+      } else {
+        stepAndFree(node, cotangents)
+      }
     }
-    for (const [t, gradient] of waiting.byLeaf) {
-      if (wanted ? wanted.has(t) : t.requiresGrad) deliver(t, own(gradient))
+    for (const [t, gradient] of waiting.leaves()) {
+      if (wanted ? wanted.has(t) : t.requiresGrad) deliver(t, createGraph ? identity(gradient) : gradient, stack)
+      else if (!createGraph) gradient.dispose(stack)
     }
   } finally {
     if (!createGraph) waiting.dispose(stack)

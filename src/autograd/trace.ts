@@ -3,24 +3,15 @@
  *
  * A value is a storage: a buffer, whichever tensors share it. It is an input, made by the program, or there before.
  */
-import type { FusedKernel, Grid, Kernel } from '../../kernels/kernel.ts'
-import type { Device } from '../device/device.ts'
+import type { Device, TracedLaunch } from '../device/device.ts'
 import { SluiceError } from '../errors.ts'
-import { copyOf, type HostNumber, type Recorder, withRecorder } from '../tensor/recording.ts'
+import { copyOf, type Recorder, withRecorder } from '../tensor/recording.ts'
 import type { Storage } from '../tensor/storage.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
-export interface TracedLaunch {
-  readonly kernel: Kernel | FusedKernel
-  readonly outputs: readonly Storage[]
-  /** Null for a fused kernel. */
-  readonly grid: Grid | null
-  readonly parameters: readonly (Storage | HostNumber)[]
-}
-
 export interface Recording {
   readonly device: Device | undefined
-  readonly launches: readonly TracedLaunch[]
+  readonly launches: readonly TracedLaunch<Storage>[]
   /** Filled from the host, with the same at every replay. */
   readonly constants: ReadonlyMap<Storage, ArrayLike<number>>
   /** Filled from the host, with what the function gives at each replay. */
@@ -35,7 +26,7 @@ export interface Recording {
 
 /** Runs `body` and records what it launches. */
 export function record<R>(inputs: readonly Tensor[], body: () => R): [R, Recording] {
-  const launches: TracedLaunch[] = []
+  const launches: TracedLaunch<Storage>[] = []
   const constants = new Map<Storage, ArrayLike<number>>()
   const sources = new Map<Storage, () => ArrayLike<number>>()
   const hostSteps: (Storage | (() => void))[] = []

@@ -4,6 +4,8 @@ import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { cpuSettings } from '../device/cpu/settings.ts'
+import type { SimdChoice } from '../device/cpu/simd.ts'
 import { type AdapterDescription, describeAdapter, findAdapter } from '../device/webgpu/adapter.ts'
 
 const usage = `usage: sluice info [--json]
@@ -19,7 +21,7 @@ export interface Info {
   readonly sluice: string
   readonly runtime: string
   readonly platform: string
-  readonly cpu: { readonly name: string; readonly cores: number }
+  readonly cpu: { readonly name: string; readonly cores: number; readonly threads: number } & SimdChoice
   readonly webgpu: WebGpuInfo
   readonly auto: { readonly device: string; readonly reason: string }
 }
@@ -52,11 +54,12 @@ function chosen(webgpu: WebGpuInfo): Info['auto'] {
 export async function gatherInfo(): Promise<Info> {
   const webgpu = await webgpuInfo()
   const cores = cpus()
+  const { threads, simd, reason } = cpuSettings({})
   return {
     sluice: await ownVersion(),
     runtime: `Node ${process.versions.node}, V8 ${process.versions.v8}`,
     platform: `${process.platform} ${process.arch}`,
-    cpu: { name: cores[0]?.model.trim() || 'unknown', cores: cores.length },
+    cpu: { name: cores[0]?.model.trim() || 'unknown', cores: cores.length, threads, simd, reason },
     webgpu,
     auto: chosen(webgpu),
   }
@@ -127,7 +130,8 @@ export function formatInfo({ sluice, runtime, platform, cpu, webgpu, auto }: Inf
     ]),
     section('cpu', [
       ['processor', `${cpu.name}, ${cpu.cores} cores`],
-      ['computes in', 'float32, WebAssembly; one core'],
+      ['computes in', `float32, WebAssembly; ${cpu.threads === 1 ? 'one thread' : `${cpu.threads} threads`}`],
+      ['vectors', `${cpu.simd}${cpu.reason === undefined ? '' : ` (${cpu.reason})`}`],
     ]),
     ...webgpuSection(webgpu),
     section("device('auto')", [

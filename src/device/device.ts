@@ -36,17 +36,27 @@ export interface DeviceBuffer {
  */
 export type LaunchArgument = DeviceBuffer | number
 
-/** A launch of a captured program: buffers are fixed, numbers may be computed anew at every replay. */
-export interface RecordedLaunch {
+/** A launch of a captured program over values `V`: numbers may be computed anew at every replay. */
+export interface TracedLaunch<V> {
   readonly kernel: Kernel | FusedKernel
-  readonly outputs: readonly DeviceBuffer[]
+  readonly outputs: readonly V[]
   /** Null for a fused kernel. */
   readonly grid: Grid | null
-  readonly parameters: readonly (LaunchArgument | (() => number))[]
+  readonly parameters: readonly (V | number | (() => number))[]
 }
+
+/** A value of a program that has no place yet: one object is one value. Its buffer says how long it is, and of which type. */
+export interface UnplacedValue {
+  readonly buffer: DeviceBuffer
+}
+
+/** A launch over fixed buffers. */
+export type RecordedLaunch = TracedLaunch<DeviceBuffer>
 
 /** Launches that were made ready to be repeated. */
 export interface Replay {
+  /** What was made of them, in a few lines. */
+  readonly description?: string
   run(): void
   release(): void
 }
@@ -76,8 +86,25 @@ export interface Device {
   copy(from: DeviceBuffer, to: DeviceBuffer): void
   /** The first `length` elements of a buffer, in its memory: a value of a program in its slot. It is not released. */
   view(buffer: DeviceBuffer, length: number): DeviceBuffer
+  /**
+   * Makes fewer launches of many, with the same results bit for bit. Values for which `isTemporary` holds are used by
+   * these launches only, and may vanish.
+   */
+  rewrite?<V extends UnplacedValue>(
+    launches: readonly TracedLaunch<V>[],
+    isTemporary: (value: V) => boolean,
+  ): readonly TracedLaunch<V>[]
+  /** Which of its operands a launch may write its (only) output over, because it reads each cell before it writes it. */
+  overwritable?<V>(launch: TracedLaunch<V>): readonly V[]
   /** Makes launches ready to be repeated, where that is faster than launching them one after another. */
-  prepareReplay?(launches: readonly RecordedLaunch[]): Replay
+  prepareReplay?: ((launches: readonly RecordedLaunch[]) => Replay) | undefined
+  /** Roughly the floating-point operations of a launch, where they are known: for profiles. */
+  operations?(
+    kernel: Kernel | FusedKernel,
+    outputs: readonly DeviceBuffer[],
+    grid: Grid,
+    parameters: readonly LaunchArgument[],
+  ): number
   /** Runs `body` so that all it launches and copies is handed over at once. */
   together?(body: () => void): void
   statistics(): DeviceStatistics

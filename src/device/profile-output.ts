@@ -2,7 +2,8 @@
  * `SLUICE_PROFILE=1`: every device times what it runs; when the program ends, a table goes to stderr and a trace to
  * `sluice-trace.json`, or where SLUICE_PROFILE_TRACE says.
  */
-import type { Device } from './device.ts'
+import type { FusedKernel, Kernel } from '../../kernels/kernel.ts'
+import { bytesPerElement, type Device, type LaunchArgument } from './device.ts'
 import { chromeTrace, Profile } from './profile.ts'
 
 /** Gives a profile once all its times are there. */
@@ -40,16 +41,41 @@ async function writeAll(): Promise<void> {
   }
 }
 
-/** Times the launches of a device in host memory, if profiles are asked for: a launch has run when it returns. */
+/**
+ * Times the launches of a device in host memory, if profiles are asked for: a launch has run when it returns. Captured
+ * programs then run launch by launch.
+ */
 export function profiledHost<D extends Device>(device: D): D {
   if (!isProfiling()) return device
   const profile = new Profile(device.name, true)
   const launch = device.launch.bind(device)
-  device.launch = (kernel, output, grid, parameters) => {
+  const launchFused = device.launchFused?.bind(device)
+  const time = (
+    kernel: Kernel | FusedKernel,
+    places: readonly LaunchArgument[],
+    operations: number,
+    run: () => void,
+  ) => {
     const begin = performance.now()
-    launch(kernel, output, grid, parameters)
-    profile.add(kernel.name, kernel.name, 1000 * begin, 1000 * (performance.now() - begin))
+    run()
+    const duration = performance.now() - begin
+    const bytes = places.reduce<number>(
+      (sum, p) => sum + (typeof p === 'number' ? 0 : p.length * bytesPerElement(p.dtype)),
+      0,
+    )
+    profile.add(kernel.name, kernel.name, 1000 * begin, 1000 * duration, { operations, bytes })
   }
+  device.launch = (kernel, output, grid, parameters) => {
+    const operations = device.operations?.(kernel, [output], grid, parameters) ?? 0
+    time(kernel, [output, ...parameters], operations, () => launch(kernel, output, grid, parameters))
+  }
+  if (launchFused) {
+    device.launchFused = (kernel, outputs, parameters) => {
+      const operations = device.operations?.(kernel, outputs, [1, 1, 1], parameters) ?? 0
+      time(kernel, [...outputs, ...parameters], operations, () => launchFused(kernel, outputs, parameters))
+    }
+  }
+  device.prepareReplay = undefined
   writeAtEnd(() => Promise.resolve(profile))
   return device
 }

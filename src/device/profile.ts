@@ -12,6 +12,21 @@ interface Timed {
   readonly duration: number
 }
 
+/** What a launch does, where that is known. */
+export interface Work {
+  /** Floating-point operations, roughly. */
+  readonly operations: number
+  /** Bytes of the buffers it reads and writes. */
+  readonly bytes: number
+}
+
+interface Total {
+  calls: number
+  microseconds: number
+  operations: number
+  bytes: number
+}
+
 export interface ProfileRow {
   /** The launch's kernel, and the program that ran for it where that has another name. */
   readonly kernel: string
@@ -19,6 +34,9 @@ export interface ProfileRow {
   readonly milliseconds: number
   /** Of all that was timed. */
   readonly share: number
+  /** Speeds, where the work of the launches is known; else 0. */
+  readonly gigaflops: number
+  readonly gigabytes: number
 }
 
 /** Events kept for the trace: more would not be opened by a viewer. The table counts all. */
@@ -29,7 +47,7 @@ export class Profile {
   readonly device: string
   /** Whether there are times; else calls are counted. */
   readonly isTiming: boolean
-  readonly #totals = new Map<string, { calls: number; microseconds: number }>()
+  readonly #totals = new Map<string, Total>()
   readonly #events: Timed[] = []
   #leftOut = 0
 
@@ -38,9 +56,12 @@ export class Profile {
     this.isTiming = isTiming
   }
 
-  add(kernel: string, program: string, begin: number, duration: number): void {
+  /** @param begin in microseconds, as `duration` */
+  add(kernel: string, program: string, begin: number, duration: number, work?: Work): void {
     const total = this.#count(kernel, program)
     total.microseconds += duration
+    total.operations += work?.operations ?? 0
+    total.bytes += work?.bytes ?? 0
     if (this.#events.length < MOST_EVENTS) this.#events.push({ kernel, program, begin, duration })
     else this.#leftOut++
   }
@@ -52,22 +73,24 @@ export class Profile {
 
   /** By kernel, the longest first. */
   rows(): ProfileRow[] {
-    const all = [...this.#totals].map(([kernel, { calls, microseconds }]) => ({ kernel, calls, microseconds }))
-    const total = all.reduce((sum, { microseconds }) => sum + microseconds, 0)
-    return all
-      .map(({ kernel, calls, microseconds }) => ({
+    const total = [...this.#totals.values()].reduce((sum, { microseconds }) => sum + microseconds, 0)
+    const perSecond = (amount: number, microseconds: number) => (microseconds > 0 ? amount / microseconds / 1000 : 0)
+    return [...this.#totals]
+      .map(([kernel, { calls, microseconds, operations, bytes }]) => ({
         kernel,
         calls,
         milliseconds: microseconds / 1000,
         share: total > 0 ? microseconds / total : 0,
+        gigaflops: perSecond(operations, microseconds),
+        gigabytes: perSecond(bytes, microseconds),
       }))
       .sort((a, b) => b.milliseconds - a.milliseconds || b.calls - a.calls)
   }
 
-  #count(kernel: string, program: string): { calls: number; microseconds: number } {
+  #count(kernel: string, program: string): Total {
     const name = kernel === program ? kernel : `${kernel} > ${program}`
     let total = this.#totals.get(name)
-    if (!total) this.#totals.set(name, (total = { calls: 0, microseconds: 0 }))
+    if (!total) this.#totals.set(name, (total = { calls: 0, microseconds: 0, operations: 0, bytes: 0 }))
     total.calls++
     return total
   }
@@ -91,14 +114,17 @@ export class Profile {
         ...rows.map((row) => [row.kernel, String(row.calls)]),
       ])}`
     }
+    const isWorkKnown = rows.some(({ gigabytes }) => gigabytes > 0)
+    const speed = (value: number) => (value > 0 ? value.toFixed(1) : '')
     return `${title}, ${milliseconds.toFixed(1)} ms\n${table([
-      ['kernel', 'calls', 'total ms', 'mean us', 'share'],
+      ['kernel', 'calls', 'total ms', 'mean us', 'share', ...(isWorkKnown ? ['GFLOP/s', 'GB/s'] : [])],
       ...rows.map((row) => [
         row.kernel,
         String(row.calls),
         row.milliseconds.toFixed(2),
         ((1000 * row.milliseconds) / row.calls).toFixed(1),
         `${(100 * row.share).toFixed(1)} %`,
+        ...(isWorkKnown ? [speed(row.gigaflops), speed(row.gigabytes)] : []),
       ]),
     ])}`
   }

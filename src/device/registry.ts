@@ -1,12 +1,14 @@
 /** Which devices there are, and which one is the default. */
 import { SluiceError } from '../errors.ts'
 import { CpuDevice } from './cpu/cpu.ts'
+import type { CpuOptions } from './cpu/settings.ts'
 import type { Device } from './device.ts'
 import { profiledHost } from './profile-output.ts'
 import { ReferenceDevice } from './reference/reference.ts'
 
-export interface DeviceOptions {
-  /** Have webgpu time every dispatch, for `await device.profile()`. Only where it opens the device. */
+/** What a device is opened with; of no effect on one that is open already. */
+export interface DeviceOptions extends CpuOptions {
+  /** Have webgpu time every dispatch, for `await device.profile()`. */
   readonly profile?: boolean
 }
 
@@ -26,8 +28,8 @@ let reference: ReferenceDevice | undefined
 let defaultName = 'cpu'
 
 /** The device of that name, which must be ready. */
-export function findDevice(name: string): Device {
-  if (name === 'cpu') return (cpu ??= profiledHost(new CpuDevice()))
+export function findDevice(name: string, options: DeviceOptions = {}): Device {
+  if (name === 'cpu') return (cpu ??= profiledHost(new CpuDevice(options)))
   if (name === 'reference') return (reference ??= profiledHost(new ReferenceDevice()))
   const device = ready.get(name)
   if (device) return device
@@ -64,6 +66,9 @@ export function registerDevice(name: string, make: (options: DeviceOptions) => P
  *
  * @example
  * (await device('auto')).name // 'cpu'
+ *
+ * @example
+ * await device('cpu', { threads: 2 }) // before anything else used it
  */
 export async function device(name: string = 'auto', options: DeviceOptions = {}): Promise<Device> {
   if (name === 'auto') {
@@ -81,7 +86,7 @@ export async function device(name: string = 'auto', options: DeviceOptions = {})
     if (!making) pending.set(name, (making = make(options).finally(() => pending.delete(name))))
     ready.set(name, await making)
   }
-  const found = findDevice(name)
+  const found = findDevice(name, options)
   await found.prepare?.()
   return found
 }

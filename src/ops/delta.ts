@@ -13,7 +13,7 @@
 import { SluiceError, showShape } from '../errors.ts'
 import { full } from '../tensor/create.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { type DeltaOperands, type DeltaResults, fusedDelta, fusesDelta } from './delta-fused.ts'
+import { type DeltaOperands, type DeltaResults, fusedDelta, fusedRule } from './delta-fused.ts'
 import { add, mul, sub } from './elementwise.ts'
 import { exp } from './functions.ts'
 import { matmul, solveUnitLower } from './matmul.ts'
@@ -29,7 +29,7 @@ export interface DeltaRuleOptions {
   scale?: number
   /** The memory before t = 0, [B, H, K, V]; zeros unless given. */
   state?: Tensor
-  /** Steps done at once by the chunked form; 64 unless given. Fused kernels (webgpu) do 32 whatever it says. */
+  /** Steps done at once by the chunked form; 64 unless given. Fused kernels have their own order of sums, whatever it says. */
   chunk?: number
   /** 'recurrent' goes step by step, never by fused kernels; 'chunked' unless given. */
   mode?: 'recurrent' | 'chunked'
@@ -204,7 +204,8 @@ export const gatedDeltaRule: Operation<
     const operands = [q, k, v, g, beta, state] as const
     const factor = scale ?? K ** -0.5
     const composed = (...given: DeltaOperands) => composeDelta(given, factor, mode, Math.min(chunk, T))
-    return mode === 'chunked' && fusesDelta(operands) ? fusedDelta(operands, factor, composed) : composed(...operands)
+    const rule = mode === 'chunked' ? fusedRule(operands) : undefined
+    return rule ? fusedDelta(rule, operands, factor, composed) : composed(...operands)
   },
   samples: (draw: Draw) => {
     const { q, k, v, g, beta, options } = drawDelta(draw)

@@ -10,7 +10,8 @@ export function example(shape: readonly number[]): Tensor {
 }
 
 /** Numbers made into rank-0 tensors on the device of the first tensor among the operands. */
-export function toTensors(operation: string, operands: readonly Operand[]): Tensor[] {
+export function toTensors(operation: string, operands: readonly Operand[]): readonly Tensor[] {
+  if (operands.every(isTensor)) return operands
   const first = operands.find(isTensor)
   if (!first) {
     throw new SluiceError(

@@ -5,10 +5,11 @@
  * Everything else comes from the record: the Tensor method, the gradient and parity properties, the bench case and the
  * row in the reference.
  */
-import { type Cotangent, isRecording, noGrad, record as recordOnTape } from '../autograd/tape.ts'
+import { type Cotangent, isRecording, recordOne, setRecording } from '../autograd/tape.ts'
 import { noStack, SluiceError } from '../errors.ts'
+import { enterScope, leaveScope, letOut, runOperation, runScope } from '../tensor/lifetime.ts'
 import type { Shape } from '../tensor/shape.ts'
-import { inOperation, isTensor, scopeAt, type Tensor } from '../tensor/tensor.ts'
+import { isTensor, type Tensor } from '../tensor/tensor.ts'
 
 /** What an elementwise operation takes: a tensor, or a number that stands for a rank-0 one. */
 export type Operand = Tensor | number
@@ -156,8 +157,9 @@ export function defineOp<P extends unknown[], A extends unknown[], R>(
 ): Operation<P, R | Tensor> {
   const { name } = definition
   if (registry.has(name)) throw new SluiceError('defineOp', `there already is an operation named '${name}'`)
-  const body = 'compose' in definition ? compositeCall(definition) : primitiveCall(definition)
-  const call = (...given: P): R | Tensor => inOperation(() => body(...given))
+  const body: (...given: P) => R | Tensor =
+    'compose' in definition ? compositeCall(definition) : primitiveCall(definition)
+  const call = (...given: P): R | Tensor => runOperation(body, given)
   const record: OpRecord = {
     name,
     doc: definition.doc,
@@ -177,25 +179,40 @@ export function defineOp<P extends unknown[], A extends unknown[], R>(
 
 function primitiveCall<P extends unknown[], A extends unknown[]>(definition: Primitive<P, A>): (...given: P) => Tensor {
   const { name, prepare, shape, forward, vjp } = definition
+  /** Runs `forward`, unrecorded; of the tensors that it makes only its result stays. */
+  const run = (a: A): Tensor => {
+    const outputShape = shape(...a)
+    const scope = enterScope()
+    const before = setRecording(false)
+    try {
+      const y = forward(outputShape, ...a)
+      letOut(y, scope)
+      return y
+    } finally {
+      setRecording(before)
+      leaveScope(scope, noStack)
+    }
+  }
   return (...given) => {
     const a = prepare ? prepare(...given) : (given as unknown[] as A)
-    const outputShape = shape(...a)
-    const y = scopeAt(noStack, () => noGrad(() => forward(outputShape, ...a)))
-    if (vjp !== null) recordOnTape(name, tensorsAmong(a), y, (dy) => vjp(dy, y, ...a))
-    if (prepare && !y.node) freeOwn(tensorsAmong(a), tensorsAmong(given))
+    const y = run(a)
+    if (vjp !== null && isRecording()) recordOne(name, tensorsAmong(a), y, ([dy]) => vjp(dy!, y, ...a))
+    if (prepare && !y.node) freeOwn(a, given)
     return y
   }
 }
 
 /** Frees what `prepare` made, such as the tensor of a number: without a graph nobody needs it any more. */
-function freeOwn(prepared: readonly Tensor[], given: readonly Tensor[]): void {
-  for (const t of prepared) if (!given.includes(t)) t.dispose(noStack)
+function freeOwn(prepared: readonly unknown[], given: readonly unknown[]): void {
+  if (prepared.every((item, i) => item === given[i])) return
+  const mine = tensorsAmong(given)
+  for (const t of tensorsAmong(prepared)) if (!mine.includes(t)) t.dispose(noStack)
 }
 
 function compositeCall<P extends unknown[], R>({ compose }: Composite<P, R>): (...given: P) => R {
   return (...given) => {
     const isRecorded = isRecording() && tensorsAmong(given).some((t) => t.isTracked)
-    return isRecorded ? compose(...given) : scopeAt(noStack, () => compose(...given))
+    return isRecorded ? compose(...given) : runScope(() => compose(...given), noStack)
   }
 }
 

@@ -21,6 +21,33 @@ export interface RopeOptions {
   offset?: number
 }
 
+interface AngleTable {
+  readonly key: string
+  readonly cos: Float64Array
+  readonly sin: Float64Array
+}
+
+/** The table that was made last: queries and keys of all layers ask for the same one. */
+let lastTable: AngleTable | undefined
+
+/** Cosines and sines of (offset + t) base^(-2 i / dims), [T, dims / 2], in float64: right for angles of any size. */
+function angleTable(T: number, dims: number, base: number, offset: number): AngleTable {
+  const key = [T, dims, base, offset].join(' ')
+  if (lastTable?.key === key) return lastTable
+  const half = dims / 2
+  const [cos, sin] = [new Float64Array(T * half), new Float64Array(T * half)]
+  for (let i = 0; i < half; i++) {
+    const frequency = base ** ((-2 * i) / dims)
+    for (let t = 0; t < T; t++) {
+      const angle = (offset + t) * frequency
+      cos[t * half + i] = Math.cos(angle)
+      sin[t * half + i] = Math.sin(angle)
+    }
+  }
+  lastTable = { key, cos, sin }
+  return lastTable
+}
+
 const rotate: Operation<[x: Tensor, cos: Tensor, sin: Tensor, sign: 1 | -1]> = defineOp({
   name: 'rotate',
   doc: 'Pairs of x [B, T, H, D] turned by angles given as cos and sin [T, dims / 2]; sign -1 turns back. Angles have no gradient.',
@@ -54,14 +81,7 @@ export const rope: Operation<[x: Tensor, options?: RopeOptions]> = defineOp({
       throw new SluiceError('rope', `dims must be an even number from 0 to D = ${D}, got ${turned}`)
     }
     const half = turned / 2
-    const [cos, sin] = [new Float64Array(T * half), new Float64Array(T * half)]
-    for (let t = 0; t < T; t++) {
-      for (let i = 0; i < half; i++) {
-        const angle = (offset + t) * base ** ((-2 * i) / turned)
-        cos[t * half + i] = Math.cos(angle)
-        sin[t * half + i] = Math.sin(angle)
-      }
-    }
+    const { cos, sin } = angleTable(T, turned, base, offset)
     const table = (values: Float64Array) => tensor(values, { shape: [T, half], device: x.device })
     return rotate(x, table(cos), table(sin), 1)
   },

@@ -7,7 +7,7 @@
 import { adamW, MOST_TENSORS } from '../../kernels/fused-optimizer.ts'
 import type { Device } from '../device/device.ts'
 import { fuses, launchFused } from '../tensor/launch.ts'
-import { fromHost } from '../tensor/tensor.ts'
+import { fromHost, type Tensor } from '../tensor/tensor.ts'
 import { type AdamWSettings, correction } from './adamw-update.ts'
 import { ownBuffer, runsOf } from './in-place.ts'
 import type { Slot } from './optimizer.ts'
@@ -16,12 +16,14 @@ import type { Slot } from './optimizer.ts'
  * Moves the parameters that live on devices with the fused kernel.
  *
  * @param slots all of which have gradients
+ * @param guard they are left as they are where it is not finite
  * @returns the slots that are left, to be moved one by one
  */
 export function adamWInPlace(
   slots: readonly Slot[],
   rate: (slot: Slot) => number,
   settings: AdamWSettings,
+  guard?: Tensor,
 ): readonly Slot[] {
   const left: Slot[] = []
   const onDevice = new Map<Device, Slot[]>()
@@ -36,7 +38,8 @@ export function adamWInPlace(
     // What is empty has nothing to move, and no buffer to bind.
     if (parameter.size > 0) onDevice.get(device)!.push(slot)
   }
-  for (const [device, together] of onDevice) if (together.length > 0) updateTogether(device, together, rate, settings)
+  for (const [device, together] of onDevice)
+    if (together.length > 0) updateTogether(device, together, rate, settings, guard)
   return left
 }
 
@@ -45,6 +48,7 @@ function updateTogether(
   slots: readonly Slot[],
   rate: (slot: Slot) => number,
   { betas: [beta1, beta2], eps }: AdamWSettings,
+  guard: Tensor | undefined,
 ): void {
   const row = (slot: Slot) => [rate(slot), correction(beta1, slot), correction(beta2, slot)]
   const values = fromHost(() => slots.flatMap(row), [slots.length, 3], device.floatType, device)
@@ -59,7 +63,7 @@ function updateTogether(
       first + i,
       weightDecay,
     ])
-    launchFused(adamW[run.length - 1], updated, [values, beta1, beta2, eps, ...each])
+    launchFused(adamW[run.length - 1], updated, [values, guard ?? values, beta1, beta2, eps, ...each])
     first += run.length
   }
 }

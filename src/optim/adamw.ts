@@ -2,6 +2,8 @@
  * AdamW: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p = p (1 - lr decay) - lr (m / c1) / (sqrt(v / c2) + eps)
  * with c = 1 - beta^t. Loshchilov and Hutter 2019, algorithm 2; the decay is decoupled from the gradient.
  */
+import { adamW } from '../../kernels/fused-optimizer.ts'
+import { fuses } from '../tensor/launch.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { adamWInPlace } from './adamw-in-place.ts'
 import { type AdamWSettings, adamWUpdate } from './adamw-update.ts'
@@ -47,8 +49,12 @@ export class AdamW extends Optimizer {
     this.#settings = adamWSettings('AdamW', options)
   }
 
-  protected override updateAll(slots: readonly Slot[], rate: (slot: Slot) => number): void {
-    super.updateAll(adamWInPlace(slots, rate, this.#settings), rate)
+  override get guarded(): boolean {
+    return this.parameters.every((parameter) => fuses(adamW[0], parameter))
+  }
+
+  protected override updateAll(slots: readonly Slot[], rate: (slot: Slot) => number, guard?: Tensor): void {
+    super.updateAll(adamWInPlace(slots, rate, this.#settings, guard), rate)
   }
 
   protected override update(slot: Slot, gradient: Tensor, rate: () => number): Tensor {

@@ -66,13 +66,24 @@ export abstract class Optimizer {
     return this.slots.map(({ parameter }) => parameter)
   }
 
+  /** Whether `step` takes a guard: it does where one fused kernel moves all parameters. */
+  get guarded(): boolean {
+    return false
+  }
+
   /** Steps done: the largest count of any parameter. */
   get steps(): number {
     return Math.max(0, ...this.slots.map(({ steps }) => steps))
   }
 
-  /** Moves every parameter that has a gradient. Parameters without one keep their value and their moments. */
-  step(): void {
+  /**
+   * Moves every parameter that has a gradient. Parameters without one keep their value and their moments.
+   *
+   * @param guard a number, such as the gradient's norm: where it is not finite, parameters and moments stay as they are,
+   *   without anyone reading it. Only for optimizers that are `guarded`.
+   */
+  step(guard?: Tensor): void {
+    if (guard && !this.guarded) throw new SluiceError(this.#operation, 'it cannot leave out a step by a guard')
     scope(() => {
       noGrad(() => {
         const slots = this.slots.filter(({ parameter }) => parameter.grad !== null)
@@ -81,7 +92,7 @@ export abstract class Optimizer {
           needNonNegative(this.#operation, 'lr', this.lr)
           for (const slot of slots) slot.steps++
         })
-        this.updateAll(slots, (slot) => this.lr * slot.rateRatio)
+        this.updateAll(slots, (slot) => this.lr * slot.rateRatio, guard)
       })
     })
   }
@@ -92,7 +103,7 @@ export abstract class Optimizer {
    *
    * @param rate of a slot at this step: asked again whenever the step is run, so call it where its number is used
    */
-  protected updateAll(slots: readonly Slot[], rate: (slot: Slot) => number): void {
+  protected updateAll(slots: readonly Slot[], rate: (slot: Slot) => number, _guard?: Tensor): void {
     for (const slot of slots) {
       const { parameter } = slot
       parameter.assign(this.update(slot, parameter.grad!, () => rate(slot)))

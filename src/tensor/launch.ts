@@ -3,7 +3,7 @@ import type { CellKernel, FusedKernel, Grid, MapKernel } from '../../kernels/ker
 import type { Device, DType, LaunchArgument } from '../device/device.ts'
 import { SluiceError, showShape } from '../errors.ts'
 import { currentValue, type HostNumber, recorder } from './recording.ts'
-import { broadcastStrides, collapse, type Shape, sizeOf } from './shape.ts'
+import { broadcastStrides, collapse, type Shape, sameShape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 import { isTensor, Tensor } from './tensor.ts'
 
@@ -49,8 +49,9 @@ export function launch(
 /**
  * Launches a map kernel over operands that broadcast to `shape`.
  *
- * Axes that all operands walk together are joined first. Three remain at most in nearly every program; when more do,
- * the operands are laid out in full, by `spread`, before the launch.
+ * Numbers and operands of that shape itself are walked as one axis. For others, axes that all of them walk together are
+ * joined first. Three remain at most in nearly every program; when more do, the operands are laid out in full, by `spread`,
+ * before the launch.
  */
 export function launchMap(
   kernel: MapKernel,
@@ -60,6 +61,12 @@ export function launchMap(
   options: LaunchOptions & { spread?: (t: Tensor, shape: Shape) => Tensor } = {},
 ): Tensor {
   const device = commonDevice(kernel.name, operands)
+  const parameters: (Storage | HostNumber)[] = []
+  if (operands.every((t) => t.size === 1 || sameShape(t.shape, shape))) {
+    for (const t of operands) parameters.push(t.storage, 0, 0, t.size === 1 ? 0 : 1)
+    for (const constant of constants) parameters.push(constant)
+    return output(kernel, device, shape, [sizeOf(shape), 1, 1], parameters, options)
+  }
   const walk = collapse(
     shape,
     operands.map((t) => broadcastStrides(t.shape, shape)),
@@ -76,7 +83,6 @@ export function launchMap(
   }
   const lead = 3 - walk.shape.length
   const [Z, Y, X] = [...new Array<number>(lead).fill(1), ...walk.shape]
-  const parameters: (Storage | HostNumber)[] = []
   operands.forEach((t, i) => {
     parameters.push(t.storage, ...new Array<number>(lead).fill(0), ...walk.strides[i])
   })
@@ -99,7 +105,9 @@ function output(
   const length = sizeOf(shape)
   const storage = new Storage(device, device.allocate(options.dtype ?? device.floatType, length))
   if (length > 0) {
-    device.launch(kernel, storage.buffer, grid, parameters.map(argument))
+    const given = new Array<LaunchArgument>(parameters.length)
+    for (let i = 0; i < given.length; i++) given[i] = argument(parameters[i])
+    device.launch(kernel, storage.buffer, grid, given)
     recorder()?.launch(device, kernel, [storage], grid, parameters)
   }
   return new Tensor(storage, shape)

@@ -19,17 +19,19 @@ export interface Leak {
   readonly stack: string
 }
 
-class Scope {
-  readonly tensors = new Set<Tensor>()
-  readonly parent: Scope | null
-  constructor(parent: Scope | null) {
-    this.parent = parent
-  }
+/** The tensors that are freed together. Each knows its place in the list, so that it is taken out in one step. */
+export class Scope {
+  readonly tensors: Tensor[] = []
+  parent: Scope | null = null
 }
 
+/** Stands for the program itself, which owns what was made outside any scope. */
+const program = new Scope()
+/** Scopes that were left, to be entered again: there is one for every operation. */
+const spare: Scope[] = []
+
 let current: Scope | null = null
-const owners = new WeakMap<Tensor, Scope>()
-/** The living tensors outside any scope, by id, without keeping them alive. */
+/** The program's living tensors by id, without keeping them alive. */
 const living = new Map<number, WeakRef<Tensor>>()
 /**
  * The stacks that made them. A stack that was not read yet holds the `this` of its frames, which may hold the tensor (a
@@ -42,6 +44,15 @@ const collected = new FinalizationRegistry<{ id: number; storage: Storage }>(({ 
   if (living.delete(id)) storage.release()
 })
 
+/** Where a tensor belongs: what every tensor is, to this file. */
+export abstract class Owned {
+  /** Not for users: the scope that frees it, and its place in the scope's list. Null once it is disposed. */
+  owner: Scope | null = null
+  place = 0
+}
+
+const isTensor = (value: unknown): value is Tensor => value instanceof Owned
+
 /** Registers a tensor that was just made. */
 export function track(tensor: Tensor): void {
   if (current) own(tensor, current)
@@ -49,82 +60,89 @@ export function track(tensor: Tensor): void {
 }
 
 function own(tensor: Tensor, scope: Scope): void {
-  scope.tensors.add(tensor)
-  owners.set(tensor, scope)
+  tensor.owner = scope
+  tensor.place = scope.tensors.push(tensor) - 1
 }
 
-function ownByProgram(tensor: Tensor): void {
-  owners.delete(tensor)
+function ownByProgram(tensor: Tensor, stack?: () => string): void {
+  tensor.owner = program
   living.set(tensor.id, new WeakRef(tensor))
-  if (operationDepth === 0) stacks.set(tensor, stackHere())
+  if (operationDepth === 0) stacks.set(tensor, stack ?? stackHere())
   collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
 }
 
 /** Forgets a tensor that is being disposed. */
 export function untrack(tensor: Tensor): void {
-  const scope = owners.get(tensor)
-  if (scope) {
-    scope.tensors.delete(tensor)
-    owners.delete(tensor)
-  } else if (living.delete(tensor.id)) {
+  const { owner } = tensor
+  tensor.owner = null
+  if (owner === program) {
+    living.delete(tensor.id)
     collected.unregister(tensor)
+  } else if (owner) {
+    // The last of the list takes its place.
+    const last = owner.tensors.pop()!
+    if (last === tensor) return
+    owner.tensors[tensor.place] = last
+    last.place = tensor.place
   }
 }
 
-/** Gives `tensor` to whoever owns `like`: a parameter's gradient lives as long as the parameter. */
-export function liveWith(tensor: Tensor, like: Tensor): void {
-  const scope = owners.get(like)
+/**
+ * Gives `tensor` to whoever owns `like`: a parameter's gradient lives as long as the parameter.
+ *
+ * @param stack names the place that made it in `checkLeaks`; the caller's unless given
+ */
+export function liveWith(tensor: Tensor, like: Tensor, stack?: () => string): void {
+  give(tensor, like.owner, stack)
+}
+
+function give(tensor: Tensor, owner: Scope | null, stack?: () => string): void {
   untrack(tensor)
-  if (scope) own(tensor, scope)
-  else ownByProgram(tensor)
+  if (owner && owner !== program) own(tensor, owner)
+  else ownByProgram(tensor, stack)
 }
 
 /**
  * Runs one operation. Of the tensors it makes outside any scope only its results are the program's own, and named in
  * `checkLeaks`; what the graph keeps beside them goes when the collector takes the graph.
  */
-export function runOperation<R>(body: () => R, isTensor: (value: unknown) => value is Tensor): R {
+export function runOperation<P extends unknown[], R>(body: (...given: P) => R, given: P): R {
   operationDepth++
   let result: R
   try {
-    result = body()
+    result = body(...given)
   } finally {
     operationDepth--
   }
   if (operationDepth === 0 && !current) {
-    const results = new Set<Tensor>()
-    tensorsIn(result, isTensor, results, new Set())
     const stack = stackHere()
-    for (const tensor of results) if (living.has(tensor.id) && !stacks.has(tensor)) stacks.set(tensor, stack)
+    eachTensor(result, (tensor) => {
+      if (tensor.owner === program && !stacks.has(tensor)) stacks.set(tensor, stack)
+    })
   }
   return result
 }
 
 /** Tells the collector that the tensor now holds another storage. */
 export function storageReplaced(tensor: Tensor): void {
-  if (!living.has(tensor.id)) return
+  if (tensor.owner !== program) return
   collected.unregister(tensor)
   collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
 }
 
-/** Every tensor inside a result, and its gradient: itself, or in lists, maps, sets and plain objects. */
-function tensorsIn(
-  value: unknown,
-  isTensor: (value: unknown) => value is Tensor,
-  found: Set<Tensor>,
-  seen: Set<unknown>,
-): void {
-  if (value === null || typeof value !== 'object' || seen.has(value)) return
-  seen.add(value)
+/** Visits every tensor inside a result, and its gradient: itself, or in lists, maps, sets and plain objects. */
+function eachTensor(value: unknown, visit: (tensor: Tensor) => void, seen?: Set<unknown>): void {
+  if (value === null || typeof value !== 'object') return
   if (isTensor(value)) {
-    found.add(value)
     // A gradient lives with its parameter.
-    tensorsIn(value.grad, isTensor, found, seen)
+    for (let tensor: Tensor | null = value; tensor; tensor = tensor.grad) visit(tensor)
     return
   }
+  if (seen?.has(value)) return
+  const known = (seen ?? new Set()).add(value)
   const inner =
     value instanceof Map || value instanceof Set || Array.isArray(value) ? value.values() : plainValues(value)
-  for (const item of inner) tensorsIn(item, isTensor, found, seen)
+  for (const item of inner) eachTensor(item, visit, known)
 }
 
 function plainValues(value: object): Iterable<unknown> {
@@ -132,15 +150,36 @@ function plainValues(value: object): Iterable<unknown> {
   return prototype === Object.prototype || prototype === null ? Object.values(value) : []
 }
 
-/** `scope`, given the test for tensors and the stack to name for what it frees; `tensor.ts` binds it, so that this file needs no value of that one. */
-export function runScope<R>(
-  body: () => R,
-  isTensor: (value: unknown) => value is Tensor,
-  stack: () => string = stackHere(),
-): R {
-  const scope = new Scope(current)
+/**
+ * Opens a scope: what is made from now on belongs to it. Close it, with `leaveScope`, whatever happens in between: that is
+ * `runScope` in two halves, for the few places that run at every operation.
+ */
+export function enterScope(): Scope {
+  const scope = spare.pop() ?? new Scope()
+  scope.parent = current
   current = scope
-  const kept = new Set<Tensor>()
+  return scope
+}
+
+/** Frees all that the scope still owns; errors will name `stack` as the place. */
+export function leaveScope(scope: Scope, stack: () => string): void {
+  const { tensors, parent } = scope
+  current = parent
+  for (let tensor = tensors.pop(); tensor; tensor = tensors.pop()) {
+    tensor.owner = null
+    tensor.dispose(stack)
+  }
+  spare.push(scope)
+}
+
+/** Lets a tensor out of the scope that is open, to the one around it. */
+export function letOut(tensor: Tensor, scope: Scope): void {
+  if (tensor.owner === scope) give(tensor, scope.parent)
+}
+
+/** `scope`, given the stack to name for what it frees. */
+export function runScope<R>(body: () => R, stack: () => string = stackHere()): R {
+  const scope = enterScope()
   try {
     const result = body()
     if (result instanceof Promise) {
@@ -149,18 +188,10 @@ export function runScope<R>(
         'the function returned a promise, so its tensors would be freed before it ends; read values after the scope: const t = scope(() => …); await t.data()',
       )
     }
-    tensorsIn(result, isTensor, kept, new Set())
+    eachTensor(result, (tensor) => letOut(tensor, scope))
     return result
   } finally {
-    current = scope.parent
-    for (const tensor of scope.tensors) {
-      if (!kept.has(tensor)) tensor.dispose(stack)
-    }
-    for (const tensor of kept) {
-      if (owners.get(tensor) !== scope) continue
-      if (scope.parent) own(tensor, scope.parent)
-      else ownByProgram(tensor)
-    }
+    leaveScope(scope, stack)
   }
 }
 

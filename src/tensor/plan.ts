@@ -10,6 +10,8 @@ export interface Lifetime {
   readonly kind: string
   readonly first: number
   readonly last: number
+  /** Other values, by their places in the list, that the step which makes this one may overwrite as it reads them. */
+  readonly overwrites?: readonly number[]
 }
 
 export interface Plan {
@@ -29,19 +31,22 @@ export function planSlots(values: readonly Lifetime[]): Plan {
   const order = values.map((_, i) => i).sort((a, b) => values[b].bytes - values[a].bytes || a - b)
   const slots = new Array<number>(values.length)
   const sizes: { bytes: number; kind: string }[] = []
-  const held: Lifetime[][] = []
+  const held: number[][] = []
+  /** Whether one value is of no more use when the other is made. */
+  const areApart = (before: number, after: number) =>
+    values[before].last < values[after].first ||
+    (values[before].last === values[after].first && (values[after].overwrites?.includes(before) ?? false))
   for (const i of order) {
     const value = values[i]
     const isFree = (slot: number) =>
-      sizes[slot].kind === value.kind &&
-      held[slot].every((other) => other.last < value.first || value.last < other.first)
+      sizes[slot].kind === value.kind && held[slot].every((other) => areApart(other, i) || areApart(i, other))
     let slot = sizes.findIndex((_, k) => isFree(k))
     if (slot < 0) {
       slot = sizes.length
       sizes.push({ bytes: value.bytes, kind: value.kind })
       held.push([])
     }
-    held[slot].push(value)
+    held[slot].push(i)
     slots[i] = slot
   }
   return { slots, sizes }

@@ -7,7 +7,7 @@ import type { Device, DType, TypedArray } from '../device/device.ts'
 import { bytesPerElement } from '../device/device.ts'
 import { findDevice } from '../device/registry.ts'
 import { SluiceError, showShape, stackHere, userPlace } from '../errors.ts'
-import { runOperation, runScope, storageReplaced, track, untrack } from './lifetime.ts'
+import { Owned, runScope, storageReplaced, track, untrack } from './lifetime.ts'
 import { formatArray } from './print.ts'
 import { recorder } from './recording.ts'
 import { type Shape, sameShape, sizeOf } from './shape.ts'
@@ -25,7 +25,7 @@ export type Nested = number | Nested[]
 
 let nextId = 1
 
-export class Tensor {
+export class Tensor extends Owned {
   readonly id: number = nextId++
   readonly shape: Shape
   /** The node that made it, or null for a leaf. */
@@ -42,6 +42,7 @@ export class Tensor {
 
   /** Not for users: takes over one reference to `storage`. Make tensors with `tensor`, `zeros`, `randn` and operations. */
   constructor(storage: Storage, shape: Shape) {
+    super()
     this.#storage = storage
     this.shape = shape
     track(this)
@@ -149,7 +150,7 @@ export class Tensor {
   }
 
   /** As NumPy prints it, with float32's or float64's shortest digits. */
-  toString(): string {
+  override toString(): string {
     if (!this.storage.device.readNow) return `tensor(${showShape(this.shape)}, ${this.dtype}, ${this.device})`
     return formatArray(this.dataNow(), this.shape, this.dtype)
   }
@@ -263,15 +264,5 @@ export function isTensor(value: unknown): value is Tensor {
  * const loss = scope(() => model.loss(batch)) // everything else is gone
  */
 export function scope<R>(body: () => R): R {
-  return runScope(body, isTensor)
-}
-
-/** Runs the body of one operation: what it makes outside any scope besides its results belongs to the graph. */
-export function inOperation<R>(body: () => R): R {
-  return runOperation(body, isTensor)
-}
-
-/** `scope` for many short scopes with one place: the stack, which names it in errors, is taken once by the caller. */
-export function scopeAt<R>(stack: () => string, body: () => R): R {
-  return runScope(body, isTensor, stack)
+  return runScope(body)
 }

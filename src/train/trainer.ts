@@ -6,11 +6,10 @@
  */
 import { DeviceFault, SluiceError } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
-import { clipGradNorm, type Optimizer } from '../optim/index.ts'
-import { tensor } from '../tensor/create.ts'
+import type { Optimizer } from '../optim/index.ts'
 import type { HostTensor } from '../tensor/host.ts'
-import { defaultGenerator, type GeneratorState } from '../tensor/random.ts'
-import { scope, type Tensor } from '../tensor/tensor.ts'
+import type { GeneratorState } from '../tensor/random.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { type Checkpoint, type CheckpointFiles, nodeFiles, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import { resumedConfig, type TrainConfig, trainConfig } from './config.ts'
 import { loadData, type RunData, streamSeed } from './data.ts'
@@ -18,7 +17,7 @@ import { type Evaluation, evaluate } from './evaluate.ts'
 import { buildModel, part, type SavedConfig, savedConfig } from './load.ts'
 import { makeOptimizer, makeSchedule } from './optimizer.ts'
 import { checkpointFolder, clearFolder, type LogEntry, newestCheckpoint, RunLog, readLog, removeLater } from './run.ts'
-import type { TokenBatch } from './text.ts'
+import { drawing, type Stepper, stepProgram } from './step.ts'
 
 export interface TrainOptions {
   /** What differs from the defaults; see `TrainConfig`. Not needed when resuming: then only `steps` may change. */
@@ -226,19 +225,16 @@ async function openData(
   return data
 }
 
-/** Runs `body` with the default generator at the session's place, and gives it back where the program had it. */
-function drawing<R>(stream: { random: GeneratorState }, body: () => R): R {
-  const outside = defaultGenerator.state
-  defaultGenerator.state = stream.random
+async function loop(options: TrainOptions, session: Session): Promise<TrainResult> {
+  const steps = stepProgram(session)
   try {
-    return body()
+    return await runSteps(options, session, steps)
   } finally {
-    stream.random = defaultGenerator.state
-    defaultGenerator.state = outside
+    steps.dispose()
   }
 }
 
-async function loop(options: TrainOptions, session: Session): Promise<TrainResult> {
+async function runSteps(options: TrainOptions, session: Session, steps: Stepper): Promise<TrainResult> {
   const { config, data, model, optimizer, log, first } = session
   const schedule = makeSchedule(config)
   const [tokensBefore, secondsBefore] = [session.tokens, session.seconds]
@@ -247,10 +243,12 @@ async function loop(options: TrainOptions, session: Session): Promise<TrainResul
     const started = performance.now()
     const learningRate = schedule(session.step)
     const batch = data.next()
-    const { loss, norm } = await forwardBackward(session, batch)
     optimizer.lr = learningRate
-    optimizer.step()
-    optimizer.zeroGrad()
+    const { loss, norm } = await steps.run(batch)
+    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+      const what = `the loss is ${loss} and the gradient's norm ${norm}`
+      throw await divergence(session, session.step + 1, what, 'the weights were not updated')
+    }
     const step = ++session.step
     session.tokens += batch.B * batch.T
     session.seconds += (performance.now() - started) / 1000
@@ -282,29 +280,6 @@ async function loop(options: TrainOptions, session: Session): Promise<TrainResul
     tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     checkpoint: options.folder === undefined ? undefined : checkpoint,
   }
-}
-
-async function forwardBackward(
-  session: Session,
-  { inputs, targets, B, T }: TokenBatch,
-): Promise<{ loss: number; norm: number }> {
-  const { config, data, model, parameters } = session
-  const [lossTensor, normTensor] = drawing(session, () =>
-    scope(() => {
-      const [x, y] = [inputs, targets].map((ids) => tensor(ids, { shape: [B, T], device: model.device }))
-      const loss = model.loss(x, y, { ignoreIndex: data.ignoreIndex, training: true })
-      loss.backward()
-      return [loss.detach(), clipGradNorm([...parameters.values()], config.clip ?? Number.POSITIVE_INFINITY)] as const
-    }),
-  )
-  const [loss, norm] = [await lossTensor.item(), await normTensor.item()]
-  lossTensor.dispose()
-  normTensor.dispose()
-  if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-    const what = `the loss is ${loss} and the gradient's norm ${norm}`
-    throw await divergence(session, session.step + 1, what, 'the weights were not updated')
-  }
-  return { loss, norm }
 }
 
 /** Held-out loss and accuracy. @throws SluiceError when the last update broke the model */

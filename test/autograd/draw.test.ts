@@ -169,7 +169,8 @@ describe('draw', () => {
 
   test('draws attention', async () => {
     const [q, k, v] = ['q', 'k', 'v'].map((label) => {
-      const t = randn([1, 3, 2, 4], { requiresGrad: true })
+      // Where nothing is fused: the drawing shows the composition.
+      const t = randn([1, 3, 2, 4], { requiresGrad: true, device: 'reference' })
       t.label = label
       return t
     })

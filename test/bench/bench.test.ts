@@ -6,9 +6,10 @@ import { benchDraw } from '../../bench/draw.ts'
 import { compare } from '../../bench/gpu/compare.ts'
 import { tasksOf } from '../../bench/gpu/plan.ts'
 import { difference } from '../../bench/gpu/profile.ts'
-import { type GpuRecord, median, showRecords, summarize } from '../../bench/gpu/records.ts'
+import { type GpuRecord, showRecords, summarize } from '../../bench/gpu/records.ts'
 import { parseSettings, productCases, productFlops } from '../../bench/gpu/settings.ts'
 import { hashModel, hashModelSizes, largeModelSizes } from '../../bench/hash-model.ts'
+import { median } from '../../bench/median.ts'
 import { measureOperation } from '../../bench/operations.ts'
 import { lossAgreement, stepFlops } from '../../bench/step.ts'
 import { formatTable, threeDigits } from '../../bench/table.ts'
@@ -193,7 +194,14 @@ describe('the GPU bench', () => {
   })
 
   it('takes the time between two tables of a profile', () => {
-    const row = (kernel: string, calls: number, milliseconds: number) => ({ kernel, calls, milliseconds, share: 0 })
+    const row = (kernel: string, calls: number, milliseconds: number) => ({
+      kernel,
+      calls,
+      milliseconds,
+      share: 0,
+      gigaflops: 0,
+      gigabytes: 0,
+    })
     const seen = difference(
       [row('add', 1, 2), row('old', 1, 5)],
       [row('add', 3, 5), row('old', 1, 5), row('new', 1, 1)],

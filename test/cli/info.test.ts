@@ -8,7 +8,13 @@ const machine = {
   sluice: '1.2.3',
   runtime: 'Node 20.20.2, V8 11.3',
   platform: 'linux x64',
-  cpu: { name: 'Some CPU', cores: 8 },
+  cpu: {
+    name: 'Some CPU',
+    cores: 8,
+    threads: 8,
+    simd: 'relaxed' as const,
+    reason: 'vectors of 256 bits need Node 24 or later',
+  },
 }
 
 const withGpu: Info = {
@@ -44,7 +50,8 @@ describe('sluice info', () => {
 
 cpu
   processor    Some CPU, 8 cores
-  computes in  float32, WebAssembly; one core
+  computes in  float32, WebAssembly; 8 threads
+  vectors      relaxed (vectors of 256 bits need Node 24 or later)
 
 webgpu
   implementation  Dawn (webgpu 0.6.2)

@@ -1,11 +1,10 @@
 /** Every tuned kernel of the cpu device against its plain twin. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { topKIndex } from '../../kernels/indexing.ts'
 import type { CellKernel, Grid, Kernel } from '../../kernels/kernel.ts'
 import { matmul } from '../../kernels/matmul.ts'
-import { Arena } from '../../src/device/cpu/arena.ts'
 import { CpuDevice } from '../../src/device/cpu/cpu.ts'
-import { directKernels } from '../../src/device/cpu/direct.ts'
 import { tunedKernels } from '../../src/device/cpu/tuned.ts'
 import { runPlain } from '../../src/device/plain.ts'
 import { cellCount, expectCells, type Launch, launchesOf } from './launches.ts'
@@ -20,7 +19,7 @@ function onCpu(kernel: Kernel, grid: Grid, parameters: Launch['parameters']): Ar
     device.write(buffer, p)
     return buffer
   })
-  const output = device.allocate('float32', cellCount(grid))
+  const output = device.allocate(kernel === topKIndex ? 'int32' : 'float32', cellCount(grid))
   device.write(output, new Float32Array(output.length).fill(Number.NaN))
   device.launch(kernel, output, grid, buffers)
   const result = device.readNow(output)
@@ -34,24 +33,25 @@ function plain(kernel: Kernel, grid: Grid, parameters: Launch['parameters']): Fl
   return output
 }
 
-const tuned = [...directKernels(new Arena()).keys(), ...tunedKernels({ relaxed: false }).keys()]
+const tuned = [...tunedKernels({ relaxed: false }).keys()]
   .filter((kernel): kernel is CellKernel => kernel.kind === 'cell')
   .map((kernel) => [kernel.name, kernel] as const)
 
 describe('tuned kernels', () => {
   test('are there', () => {
     expect(tuned.map(([name]) => name)).toEqual(
-      expect.arrayContaining(['matmul', 'scatterAdd', 'embeddingGradient', 'cumsumAxis', 'solveUnitLowerRow']),
+      expect.arrayContaining(['matmul', 'scatterAdd', 'embeddingGradient', 'cumsumAxis', 'stridedCopy']),
     )
   })
 
-  // Sums of at most 41 products of multiples of 1/8 up to 2 are exact in float32, in whatever order: the bound is 0.
+  // Sums of at most 41 products of multiples of 1/8 up to 2 are exact in float32, in whatever order: the bound is 0 but for
+  // kernels with an exponential, a logarithm or a quotient.
   test.each(tuned)('%s gives the plain cells, bit for bit where sums are exact', (name, kernel) => {
-    const { draw } = launchesOf(kernel)
+    const { draw, bound } = launchesOf(kernel)
     fc.assert(
       fc.property(fc.gen(), (g) => {
         const { grid, parameters } = draw(g)
-        expectCells(onCpu(kernel, grid, parameters), plain(kernel, grid, parameters), 0, name)
+        expectCells(onCpu(kernel, grid, parameters), plain(kernel, grid, parameters), bound, name)
       }),
       { numRuns: 200 },
     )

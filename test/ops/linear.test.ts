@@ -8,7 +8,7 @@ import { linear } from '../../src/ops/linear.ts'
 
 const functions = { identity: (x: Tensor) => x, relu, sigmoid, silu, gelu }
 
-test('on the cpu it is matmul, add and the activation, with their gradients, in every bit', async () => {
+test('on the reference device it is matmul, add and the activation, with their gradients, in every bit', async () => {
   const size = fc.integer({ min: 1, max: 9 })
   await fc.assert(
     fc.asyncProperty(
@@ -17,7 +17,7 @@ test('on the cpu it is matmul, add and the activation, with their gradients, in 
       fc.constantFrom(...linearActivations),
       async ([m, k, n], hasBias, activation) => {
         const [once, again] = scope(() => {
-          const options = { device: 'cpu', requiresGrad: true }
+          const options = { device: 'reference', requiresGrad: true }
           const [x, w, b] = [randn([m, k], options), randn([n, k], options), randn([n], options)]
           const inputs = hasBias ? [x, w, b] : [x, w]
           const product = matmul(x, w, { transposeB: true })

@@ -42,7 +42,7 @@ const noResult = 0x40
 const end = 0x0b
 
 export type Parameters = Readonly<Record<string, ValueType>>
-type Locals<P extends Parameters> = { readonly [K in keyof P]: Local<P[K]> }
+export type Locals<P extends Parameters> = { readonly [K in keyof P]: Local<P[K]> }
 type Arguments<P extends Parameters> = { readonly [K in keyof P]: Operand<P[K]> }
 
 /** Parameters that are all pointers, sizes, steps or flags. */

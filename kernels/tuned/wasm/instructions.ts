@@ -100,7 +100,7 @@ function requireLane(lane: number, count: number): number {
 export const i32 = {
   const: (value: number) => operand('i32.const', 'i32', value),
   load: load('i32.load', 'i32', [0x28]),
-  ...family('i32', ['i32'], 'i32', { eqz: 0x45 }),
+  ...family('i32', ['i32'], 'i32', { eqz: 0x45, ctz: 0x68 }),
   ...family('i32', ['i32', 'i32'], 'i32', { add: 0x6a, sub: 0x6b, mul: 0x6c, div_u: 0x6e, rem_u: 0x70 }),
   ...family('i32', ['i32', 'i32'], 'i32', { and: 0x71, or: 0x72, xor: 0x73, shl: 0x74, shr_s: 0x75, shr_u: 0x76 }),
   ...family('i32', ['i32', 'i32'], 'i32', { eq: 0x46, ne: 0x47, lt_s: 0x48, gt_s: 0x4a, le_s: 0x4c, ge_s: 0x4e }),
@@ -150,6 +150,11 @@ export const f32 = {
 
 /** 128 bits, whatever they hold. `bitselect(a, b, mask)` takes a's bits where the mask has ones. */
 export const v128 = {
+  /** Four words that are known now; to be kept in a local, since an engine makes them anew at each use. */
+  const: (words: readonly [number, number, number, number]): Value<'v128'> => ({
+    type: 'v128',
+    code: [simd, 0x0c, ...words.flatMap((word) => [0, 8, 16, 24].map((shift) => (word >>> shift) & 0xff))],
+  }),
   load: load('v128.load', 'v128', [simd, 0x00]),
   /** One float32 of the memory in all four lanes. */
   load32_splat: load('v128.load32_splat', 'v128', [simd, 0x09]),
@@ -187,9 +192,12 @@ export const i32x4 = {
   ...family('i32x4', ['i32'], 'v128', { splat: 0x11 }),
   ...family('i32x4', ['v128', 'i32'], 'v128', { shl: 0xab, shr_s: 0xac, shr_u: 0xad }),
   ...family('i32x4', ['v128', 'v128'], 'v128', { add: 0xae, sub: 0xb1, mul: 0xb5 }),
+  ...family('i32x4', ['v128', 'v128'], 'v128', { eq: 0x37, gt_s: 0x3b }),
   ...family('i32x4', ['v128'], 'v128', { trunc_sat_f32x4_s: 0xf8 }),
   /** `bitselect` where a mask is all ones or all zeros a lane: relaxed SIMD, one instruction. */
   ...family('i32x4', ['v128', 'v128', 'v128'], 'v128', { relaxed_laneselect: 0x10b }),
+  /** The sign bits of the lanes: bit i of the result is lane i's. */
+  ...family('i32x4', ['v128'], 'i32', { bitmask: 0xa4 }),
 }
 
 /** Two float64 lanes, for what float32 is too coarse; `promote_low_f32x4` makes them of the first two of four. */

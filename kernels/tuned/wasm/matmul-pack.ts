@@ -7,7 +7,7 @@
  * element of a line after another.
  */
 import { type FunctionBuilder, integers, type WasmModule } from './assembler.ts'
-import { f32, i32, i32x4, type Value, v128 } from './instructions.ts'
+import { f32, i32, i32x4, select, type Value, v128 } from './instructions.ts'
 
 type Vector = Value<'v128'>
 type Vectors = readonly [Vector, Vector, Vector, Vector]
@@ -32,10 +32,19 @@ export function definePack(module: WasmModule, name: string, width: number) {
   const remainingLanes = Array.from({ length: width % 4 }, (_, i) => 4 * vectors + i)
 
   return module.function(name, parameters, (f, { source, laneStep, depthStep, lanes, depth, target }) => {
-    /** A row of the panel is contiguous in the source. */
+    const isRow = i32.eq(laneStep, elementBytes)
+    const isLine = i32.eq(depthStep, elementBytes)
+    /** The next line that is not packed, its number in the panel, and its column there. */
+    const line = f.local('i32')
+    const lane = f.local('i32')
+    const column = f.local('i32')
+    const from = f.local('i32')
+    const to = f.local('i32')
+
+    /** A row of the panel is contiguous in the source, and whole. */
     const copyRows = () => {
-      const from = f.local('i32', source)
-      const to = f.local('i32', target)
+      f.set(from, source)
+      f.set(to, target)
       f.times(depth, () => {
         for (let v = 0; v < vectors; v++) f.store(to, v128.load(from, 16 * v), 16 * v)
         for (const l of remainingLanes) f.store(to, f32.load(from, elementBytes * l), elementBytes * l)
@@ -44,68 +53,79 @@ export function definePack(module: WasmModule, name: string, width: number) {
       })
     }
 
-    /** A line is contiguous in the source: four elements of four lines at a time, transposed in registers. */
-    const transposeLines = () => {
-      const line = f.local('i32', source)
-      const takeLine = () => {
-        const from = f.local('i32', line)
-        f.advance(line, laneStep)
-        return from
-      }
-      for (let v = 0; v < vectors; v++) {
-        const lines = [takeLine(), takeLine(), takeLine(), takeLine()] as const
-        const to = f.local('i32', i32.add(target, 16 * v))
-        const advance = (elements: number) => {
-          for (const from of lines) f.advance(from, elementBytes * elements)
-          f.advance(to, rowBytes * elements)
-        }
-        f.times(i32.shr_u(depth, 2), () => {
-          const [a, b, c, d] = lines
-          const load = (from: Value<'i32'>) => f.local('v128', v128.load(from))
-          const rows = transpose4(f, [load(a), load(b), load(c), load(d)])
-          for (const [i, row] of rows.entries()) f.store(to, row, rowBytes * i)
-          advance(4)
-        })
-        f.times(i32.and(depth, 3), () => {
-          for (const [l, from] of lines.entries()) f.store(to, f32.load(from), elementBytes * l)
-          advance(1)
-        })
-      }
-      for (const l of remainingLanes) copyLine(takeLine(), i32.add(target, elementBytes * l))
-    }
-
-    /** One line, or zeros, to one column of the panel. */
-    const copyLine = (line: Value<'i32'> | undefined, panelColumn: Value<'i32'>) => {
-      const from = f.local('i32', line ?? 0)
-      const to = f.local('i32', panelColumn)
+    /** Four lines, of which a row is contiguous in the source. */
+    const copyFour = () => {
+      f.set(from, line)
+      f.set(to, column)
       f.times(depth, () => {
-        f.store(to, line ? f32.load(from) : f32.const(0))
+        f.store(to, v128.load(from))
         f.advance(from, depthStep)
         f.advance(to, rowBytes)
       })
     }
 
-    /** Any steps, and any number of lines: what is missing of `width` is zero. */
-    const copyLines = () => {
-      const line = f.local('i32', source)
-      const lane = f.local('i32', 0)
-      f.times(width, () => {
-        const panelColumn = i32.add(target, i32.mul(lane, elementBytes))
-        f.if(
-          i32.lt_u(lane, lanes),
-          () => copyLine(line, panelColumn),
-          () => copyLine(undefined, panelColumn),
-        )
-        f.advance(line, laneStep)
-        f.advance(lane, 1)
+    /** Four lines that are each contiguous in the source: four elements of each at a time, transposed in registers. */
+    const lines = [0, 1, 2, 3].map(() => f.local('i32'))
+    const transposeFour = () => {
+      f.set(lines[0], line)
+      for (let l = 1; l < 4; l++) f.set(lines[l], i32.add(lines[l - 1], laneStep))
+      f.set(to, column)
+      const advance = (elements: number) => {
+        for (const each of lines) f.advance(each, elementBytes * elements)
+        f.advance(to, rowBytes * elements)
+      }
+      f.times(i32.shr_u(depth, 2), () => {
+        const [a, b, c, d] = lines.map((each) => f.local('v128', v128.load(each)))
+        for (const [i, row] of transpose4(f, [a, b, c, d]).entries()) f.store(to, row, rowBytes * i)
+        advance(4)
+      })
+      f.times(i32.and(depth, 3), () => {
+        for (const [l, each] of lines.entries()) f.store(to, f32.load(each), elementBytes * l)
+        advance(1)
+      })
+    }
+
+    const copyOne = () => {
+      f.set(from, line)
+      f.set(to, column)
+      f.times(depth, () => {
+        f.store(to, f32.load(from))
+        f.advance(from, depthStep)
+        f.advance(to, rowBytes)
+      })
+    }
+
+    const clearOne = () => {
+      f.set(to, column)
+      f.times(depth, () => {
+        f.store(to, f32.const(0))
+        f.advance(to, rowBytes)
+      })
+    }
+
+    const packed = (count: number) => {
+      f.advance(line, i32.mul(laneStep, count))
+      f.advance(lane, count)
+      f.advance(column, elementBytes * count)
+    }
+    const packLines = () => {
+      f.set(line, source)
+      f.set(lane, 0)
+      f.set(column, target)
+      f.if(i32.or(isRow, isLine), () => {
+        f.times(i32.shr_u(select(i32.lt_u(lanes, width), lanes, i32.const(width)), 2), () => {
+          f.if(isRow, copyFour, transposeFour)
+          packed(4)
+        })
+      })
+      f.while(i32.lt_u(lane, width), () => {
+        f.if(i32.lt_u(lane, lanes), copyOne, clearOne)
+        packed(1)
       })
     }
 
     f.while(i32.gt_s(lanes, 0), () => {
-      const whole = i32.ge_u(lanes, width)
-      f.if(i32.and(whole, i32.eq(laneStep, elementBytes)), copyRows, () =>
-        f.if(i32.and(whole, i32.eq(depthStep, elementBytes)), transposeLines, copyLines),
-      )
+      f.if(i32.and(isRow, i32.ge_u(lanes, width)), copyRows, packLines)
       f.advance(source, i32.mul(laneStep, width))
       f.advance(target, i32.mul(depth, rowBytes))
       f.advance(lanes, -width)

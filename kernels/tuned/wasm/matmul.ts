@@ -1,130 +1,144 @@
 /**
- * The tuned float32 matrix product of the cpu device, SIMD WebAssembly on one thread:
- *
- *     C[i, j] = sum over d < k of A[i, d] B[d, j], or C[i, j] += that      A [m, k], B [k, n], C [m, n]
- *
- * C is made in blocks whose operands stay in cache, and each block in register tiles. A block of B, and one of A, is first
- * copied into panels in the order in which the tiles read it, if it will be read often enough to pay; packing is also what
- * lets operands have any strides. Within a depth block the sum runs in order of d; the blocks' sums are then added in order.
- *
- * Source of the blocking: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
+ * The float32 matrix product of the cpu device, C[z] = A[z] B[z] with what may follow it: how its launches become tasks.
  */
-import { WasmModule } from './assembler.ts'
-import { defineBlocks, type TileShape } from './matmul-block.ts'
-import { definePack } from './matmul-pack.ts'
+import type { Activation } from '../../fused-linear.ts'
+import type { Kernel } from '../../kernel.ts'
+import { matmul } from '../../matmul.ts'
+import type { Features } from './assembler.ts'
+import { activationNumber } from './matmul-activation.ts'
+import type { TileShape } from './matmul-block.ts'
+import { depthBlockOf, rectangleRoom } from './matmul-rectangle.ts'
+import { type ProductFunctions, productFunctions } from './product.ts'
+import { type Launcher, type Place, type Task, task } from './task.ts'
 
-/** A matrix in the memory. `offset` in bytes, a multiple of 4; strides in elements, 0 allowed, so transposes are views. */
-export interface MatrixView {
+/** The matrices of a batch in a buffer: strides in elements, 0 allowed. `across` are A's rows and B's columns. */
+export interface Operand {
   readonly offset: number
-  readonly rowStride: number
-  readonly columnStride: number
+  readonly batch: number
+  readonly across: number
+  readonly depth: number
 }
 
-/**
- * C = A B, or C += A B with `accumulate`; the sizes are integers of 0 or more, and C's columns are contiguous. C must not
- * overlap A or B. A NaN or an infinity reaches those cells of C whose sums contain it, and no others. A view that leaves
- * the memory raises `WebAssembly.RuntimeError`; C is then partly written.
- */
-export type Matmul = (
-  m: number,
-  n: number,
-  k: number,
-  a: MatrixView,
-  b: MatrixView,
-  c: { readonly offset: number; readonly rowStride: number },
-  accumulate: boolean,
-) => void
+export interface Product {
+  readonly batch: number
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  readonly a: Operand
+  readonly b: Operand
+  /** Where the sums go, [batch, m, n]. */
+  readonly sums: Place
+  /** Added to the sums: [batch, m, n], which may be `sums` itself, or a row of n for all. */
+  readonly addend?: { readonly place: Place; readonly isRow: boolean }
+  readonly activation?: Activation
+  /** Where the activation's results go; it may be `sums`. */
+  readonly out?: Place
+}
 
 const elementBytes = 4
 
-/** Depth of a block: a panel of B, 256 x 8 floats, takes 8 KB of the first-level cache. */
-const depthBlock = 256
-/** Tiles down a block of A: 256 x 160 floats, 160 KB of the second-level cache. */
-const tilesPerBlock = 32
-/** Panels across a block of B: 256 x 1024 floats, 1 MB. */
-const panelsPerBlock = 128
-/** Copying a block pays when each of its elements is used by more rows or columns of the other operand than this. */
-const packingPays = 64
-
-const mulAddTile: TileShape = { rows: 5, vectors: 2 }
-
-const roundUp = (size: number, multiple: number) => Math.ceil(size / multiple) * multiple
-
+/** So few rows are multiplied without copying B, if its elements lie well for that. */
+const fewRows = 4
+/** Columns that they are multiplied with at a time: by rows of B, or by its columns. */
+const fewColumns = { byRows: 32, byColumns: 8 }
 /**
- * Compiles the product over `memory`. `scratch(bytes)` gives the byte offset, a multiple of 16, of room that is free until
- * it is asked again; the memory may grow in it. It is asked once a product, for at most 1.2 MB.
- *
- * @example
- * const memory = new WebAssembly.Memory({ initial: 32 })
- * const matmul = createMatmul(memory, () => 65536)
- * new Float32Array(memory.buffer).set([1, 2, 3, 4, 5, 6]) // A = [[1, 2], [3, 4]], x = [5, 6]
- * const a = { offset: 0, rowStride: 2, columnStride: 1 }
- * matmul(2, 1, 2, a, { offset: 16, rowStride: 1, columnStride: 1 }, { offset: 24, rowStride: 1 }, false) // A x = [17, 39]
+ * Copying a block pays when each of its elements is used by more rows or columns of the other operand than this. The wider
+ * tiles read A faster than they compute, so rows of it that are contiguous can stay where they are for longer.
  */
-export function createMatmul(
-  memory: WebAssembly.Memory,
-  scratch: (bytes: number) => number,
-  tile: TileShape = mulAddTile,
-): Matmul {
-  const module = new WasmModule()
-  const tileColumns = 4 * tile.vectors
-  const packs = [definePack(module, 'packRows', tile.rows), definePack(module, 'packColumns', tileColumns)] as const
-  const blocks = defineBlocks(module, tile)
-  const compiled = module.instantiate(memory)
-  const packRows = compiled(packs[0])
-  const packColumns = compiled(packs[1])
-  const adjacentBlock = compiled(blocks.adjacent)
-  const stridedBlock = compiled(blocks.strided)
+const packingPays = { a: 64, rowsOfA: 256, b: 32 }
+/** To copy an element takes about as long as so many products. */
+const packingCost = 5
+/** Work is divided for as many threads as this; fewer have several parts. */
+const manyThreads = 8
 
-  const rowBlock = tilesPerBlock * tile.rows
-  const columnBlock = panelsPerBlock * tileColumns
-  const packedARow = elementBytes * tile.rows
-  const panelRow = elementBytes * tileColumns
-  const edgeBytes = tile.rows * panelRow
-  return (m, n, k, a, b, c, accumulate) => {
-    if (m === 0 || n === 0 || (k === 0 && accumulate)) return
-    const aRowStep = elementBytes * a.rowStride
-    const aDepthStep = elementBytes * a.columnStride
-    const bDepthStep = elementBytes * b.rowStride
-    const bColumnStep = elementBytes * b.columnStride
-    const cRowStep = elementBytes * c.rowStride
+/** A batch that shares B is one matrix of more rows; a single column is a row of the transposed product. */
+function simplified(product: Product): Product {
+  const { batch, m, n, a, b, addend } = product
+  if (batch > 1 && b.batch === 0 && a.batch === m * a.across) return simplified({ ...product, batch: 1, m: batch * m })
+  if (n === 1 && m > 1 && !addend?.isRow) return { ...product, m: 1, n: m, a: b, b: a }
+  return product
+}
 
-    const packsA = n > packingPays
-    const packsB = m > packingPays || b.columnStride !== 1
-    const block = packsA || a.rowStride === 1 ? adjacentBlock : stridedBlock
-    const deepest = elementBytes * Math.min(k, depthBlock)
-    const packedBBytes = deepest * roundUp(Math.min(n, columnBlock), tileColumns)
-    const packedABytes = packsA ? deepest * roundUp(Math.min(m, rowBlock), tile.rows) : 0
-    const edge = scratch(edgeBytes + packedBBytes + packedABytes)
-    const packedB = edge + edgeBytes
-    const packedA = packedB + packedBBytes
-    const aRow = packsA ? elementBytes : aRowStep
-    const aDepth = packsA ? packedARow : aDepthStep
+function fewStrips({ n, b }: Product) {
+  const strip = b.across === 1 ? fewColumns.byRows : fewColumns.byColumns
+  return { strips: Math.ceil(n / strip), strip, byColumns: 1 }
+}
 
-    for (let column = 0, columns = 0; column < n; column += columns) {
-      columns = Math.min(columnBlock, n - column)
-      // Only whole panels can be read where they lie; the columns that do not fill one are another turn, and packed.
-      const inPlace = !packsB && columns >= tileColumns
-      if (inPlace) columns -= columns % tileColumns
-      // One turn even for k = 0: it writes the zeros.
-      for (let from = 0; from === 0 || from < k; from += depthBlock) {
-        const depth = Math.min(depthBlock, k - from)
-        const adds = accumulate || from > 0 ? 1 : 0
-        const bBlock = b.offset + from * bDepthStep + column * bColumnStep
-        if (!inPlace) packColumns(bBlock, bColumnStep, bDepthStep, columns, depth, packedB)
-        const bStart = inPlace ? bBlock : packedB
-        const bDepth = inPlace ? bDepthStep : panelRow
-        const bPanel = inPlace ? panelRow : depth * panelRow
-        const aTile = packsA ? depth * packedARow : tile.rows * aRowStep
-        for (let row = 0; row < m; row += rowBlock) {
-          const rows = Math.min(rowBlock, m - row)
-          const cBlock = c.offset + row * cRowStep + column * elementBytes
-          const aBlock = a.offset + row * aRowStep + from * aDepthStep
-          if (packsA) packRows(aBlock, aRowStep, aDepthStep, rows, depth, packedA)
-          const aStart = packsA ? packedA : aBlock
-          block(rows, columns, depth, aStart, aRow, aDepth, bStart, bDepth, cBlock, cRowStep, adds, aTile, bPanel, edge)
-        }
-      }
-    }
+/** Strips of columns or of rows: what keeps many threads the least busy, with equal shares, and copying the least. */
+function stripsOf(tile: TileShape, { batch, m, n }: Product, packsA: boolean, packsB: boolean) {
+  if (batch >= 4 * manyThreads) return { strips: 1, strip: n, byColumns: 1 }
+  const divided = (size: number, strip: number) => {
+    const strips = Math.ceil(size / strip)
+    const share = Math.ceil((batch * strips) / manyThreads)
+    return { strips, strip, share, matrices: Math.ceil(share / strips) }
   }
+  const columns = divided(n, 4 * tile.vectors)
+  const rows = divided(m, tile.rows)
+  const columnsTime = columns.share * columns.strip * m + (packsA ? packingCost * columns.matrices * m : 0)
+  const rowsTime = rows.share * rows.strip * n + (packsB ? packingCost * rows.matrices * n : 0)
+  return columnsTime <= rowsTime ? { ...columns, byColumns: 1 } : { ...rows, byColumns: 0 }
+}
+
+/** The product as a task. Its arguments are one literal, which is made quickly: small products are launched often. */
+export function productTask(functions: ProductFunctions, given: Product): Task {
+  const product = simplified(given)
+  const { batch, m, n, k, a, b, sums, addend, activation = 'identity', out = sums } = product
+  const { tile, multiply, multiplyFew } = functions
+  const { relaxed } = functions.module.features
+  const isFew = (m === 1 && b.across === 1) || (m <= fewRows && a.depth === 1 && b.depth === 1)
+  const packsA = !isFew && n > (a.depth === 1 && relaxed ? packingPays.rowsOfA : packingPays.a)
+  const packsB = !isFew && (b.across !== 1 || m > packingPays.b)
+  const { strips, strip, byColumns } = isFew ? fewStrips(product) : stripsOf(tile, product, packsA, packsB)
+  const { aRoom, bytes } = rectangleRoom(tile, m, n, k, packsA)
+  const isRow = addend?.isRow === true
+  const parameters = {
+    m,
+    n,
+    k,
+    a: a.offset,
+    aRowStep: elementBytes * a.across,
+    aDepthStep: elementBytes * a.depth,
+    b: b.offset,
+    bDepthStep: elementBytes * b.depth,
+    bColumnStep: elementBytes * b.across,
+    c: sums.offset,
+    cRowStep: elementBytes * n,
+    accumulate: addend ? 1 : 0,
+    addend: addend ? addend.place.offset : 0,
+    addendRowStep: isRow ? 0 : elementBytes * n,
+    activation: activationNumber(activation),
+    resultOffset: out.offset - sums.offset,
+    aBatchStep: elementBytes * a.batch,
+    bBatchStep: elementBytes * b.batch,
+    cBatchStep: elementBytes * m * n,
+    addendBatchStep: isRow ? 0 : elementBytes * m * n,
+    strips,
+    strip,
+    byColumns,
+    packsA: packsA ? 1 : 0,
+    packsB: packsB ? 1 : 0,
+    depthBlock: depthBlockOf(k),
+    aRoom,
+  }
+  const options = { items: batch * strips, cost: 2 * batch * m * n * k, scratch: bytes }
+  return isFew ? task(multiplyFew, parameters, options) : task(multiply, parameters, options)
+}
+
+export function matmulKernels(features: Features): [Kernel, Launcher][] {
+  return [
+    [
+      matmul,
+      ([sums], [n, m, batch], parameters) => {
+        const [a, b] = parameters as Place[]
+        const [k, az, ay, ak, bz, bk, bx] = parameters.slice(2) as number[]
+        return [
+          productTask(productFunctions(features), {
+            ...{ batch, m, n, k, sums },
+            a: { offset: a.offset, batch: az, across: ay, depth: ak },
+            b: { offset: b.offset, batch: bz, across: bx, depth: bk },
+          }),
+        ]
+      },
+    ],
+  ]
 }

@@ -2,14 +2,14 @@
 import { adamW } from '../../fused-optimizer.ts'
 import type { FusedKernel } from '../../kernel.ts'
 import { type Features, floats, integers, WasmModule } from './assembler.ts'
-import { f32, f32x4, v128 } from './instructions.ts'
+import { f32, f32x4, i32, v128 } from './instructions.ts'
 import { type Launcher, lazily, type Place, type TaskArgument, task, withRange } from './task.ts'
 import { eachVector, vectorsIn } from './vectors.ts'
 
 function defineAdamW(features: Features) {
   const module = new WasmModule(features)
   const parameters = {
-    ...integers('row', 'gradient', 'parameter', 'firstMoment', 'secondMoment'),
+    ...integers('guard', 'row', 'gradient', 'parameter', 'firstMoment', 'secondMoment'),
     ...floats('beta1', 'beta2', 'eps', 'decay'),
     ...withRange,
   }
@@ -22,6 +22,8 @@ function defineAdamW(features: Features) {
     const shrink = constant(f32.sub(1, f32.mul(rate, p.decay)))
     const step = constant(f32.div(rate, f32.load(row, 4)))
     const correction2 = constant(f32.div(1, f32.load(row, 8)))
+    const isSound = f32.lt(f32.abs(f32.load(p.guard)), Number.POSITIVE_INFINITY)
+    f.if(i32.eqz(isSound), () => f.set(from, to))
     eachVector(f, from, to, [gradient, parameter, firstMoment, secondMoment], () => {
       const g = f.local('v128', v128.load(gradient))
       const m = f.local('v128', f.madd(v128.load(firstMoment), beta1, f32x4.mul(g, keep1)))
@@ -39,13 +41,14 @@ export function optimizerKernels(features: Features): [FusedKernel, Launcher][] 
   return adamW.map((fused, index) => [
     fused,
     (outputs, _grid, parameters) => {
-      const [values, beta1, beta2, eps] = parameters as [Place, ...TaskArgument[]]
+      const [values, guard, beta1, beta2, eps] = parameters as [Place, Place, ...TaskArgument[]]
       return Array.from({ length: index + 1 }, (_, i) => {
-        const [gradient, size, row, decay] = parameters.slice(4 + 4 * i) as [Place, number, number, TaskArgument]
+        const [gradient, size, row, decay] = parameters.slice(5 + 4 * i) as [Place, number, number, TaskArgument]
         const [parameter, firstMoment, secondMoment] = outputs.slice(3 * i)
         return task(
           kernel(),
           {
+            guard: guard.offset,
             row: values.offset + 12 * row,
             gradient: gradient.offset,
             parameter: parameter.offset,
@@ -53,7 +56,7 @@ export function optimizerKernels(features: Features): [FusedKernel, Launcher][] 
             secondMoment: secondMoment.offset,
             ...{ beta1, beta2, eps, decay },
           },
-          { items: vectorsIn(size), cost: 12 * size },
+          { items: vectorsIn(size), cost: 12 * size, isIndependent: true },
         )
       })
     },

@@ -11,6 +11,7 @@
  *
  * All others are given by the launch. Buffers are byte offsets.
  */
+import type { DType } from '../../../src/device/device.ts'
 import type { Grid } from '../../kernel.ts'
 import type { Callee, Parameters } from './assembler.ts'
 
@@ -20,6 +21,7 @@ export interface Place {
   readonly offset: number
   /** Number of elements. */
   readonly length: number
+  readonly dtype: DType
 }
 
 /** A float that the host writes to this byte offset before a program runs, anew each time. */
@@ -39,6 +41,8 @@ export interface Task {
   readonly cost: number
   /** Bytes of scratch memory a call needs. */
   readonly scratch: number
+  /** Whether it can run beside the other tasks of its launch. */
+  readonly isIndependent: boolean
 }
 
 /** Memory that tasks of one launch share: written by one, read by later ones. It is theirs until the launch ends. */
@@ -73,7 +77,8 @@ type Given<P extends Parameters> = {
  * A task of this kernel.
  *
  * @param given every parameter but the runner's, under its name
- * @param options `items` (1 unless given), `cost` in operations, `scratch` in bytes (0 unless given)
+ * @param options `items` (1 unless given), `cost` in operations, `scratch` in bytes (0 unless given), `isIndependent` of the
+ *   launch's other tasks (false unless given)
  *
  * @example
  * const addOne = module.function('addOne', { x: 'i32', out: 'i32', ...withRange }, (f, { x, out, from, to }) => …)
@@ -82,14 +87,24 @@ type Given<P extends Parameters> = {
 export function task<P extends Parameters>(
   callee: Callee<P>,
   given: Given<P>,
-  { items = 1, cost, scratch = 0 }: { items?: number; cost: number; scratch?: number },
+  {
+    items = 1,
+    cost,
+    scratch = 0,
+    isIndependent = false,
+  }: { items?: number; cost: number; scratch?: number; isIndependent?: boolean },
 ): Task {
-  const values: TaskArgument[] = []
-  for (const name in callee.parameters) {
-    if (!(name in withScratch)) values.push((given as Readonly<Record<string, TaskArgument>>)[name])
-  }
-  return { callee, given: values, items, cost, scratch }
+  let names = givenNames.get(callee)
+  if (!names) givenNames.set(callee, (names = Object.keys(callee.parameters).filter((name) => !(name in withScratch))))
+  const values = names.map((name) => (given as Readonly<Record<string, TaskArgument>>)[name])
+  return { callee, given: values, items, cost, scratch, isIndependent }
 }
+
+/** The names of what a launch gives, kept because small kernels are launched often. */
+const givenNames = new WeakMap<Callee, readonly string[]>()
+
+/** What a launcher gets for a fused kernel, which has no grid. */
+export const noGrid: Grid = [1, 1, 1]
 
 /** Makes a module when it is first asked for, so that only what a program uses is compiled. */
 export function lazily<T>(make: () => T): () => T {

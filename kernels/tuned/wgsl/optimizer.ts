@@ -65,7 +65,7 @@ const tree = `
 
 const adamWProgram = programs((count) => ({
   name: `adamW of ${count}`,
-  reads: { values: 'f32', ...numbered<ElementType>(count, { gradient: vector }) },
+  reads: { values: 'f32', guard: 'f32', ...numbered<ElementType>(count, { gradient: vector }) },
   writes: numbered<ElementType>(count, { parameter: vector, firstMoment: vector, secondMoment: vector }),
   parameters: {
     ...{ beta1: 'f32', rest1: 'f32', beta2: 'f32', rest2: 'f32', eps: 'f32' },
@@ -86,6 +86,8 @@ fn advance(p : ${vector}, m : ${vector}, v : ${vector}, g : ${vector}, row : u32
 }
 
 ${main}
+  // By its bits: comparisons with infinity may be folded away.
+  if ((bitcast<u32>(guard[0]) & 0x7f800000u) == 0x7f800000u) { return; }
   ${byTensor(count, (i) =>
     byVector(
       i,
@@ -196,16 +198,21 @@ const workgroupsOf = (size: number) => Math.ceil(size / (4 * INVOCATIONS))
 
 const launchAdamW: FusedLauncher = (encoder, outputs, parameters) => {
   type B = (typeof outputs)[number]
-  const [values, beta1, beta2, eps, ...each] = parameters as [B, number, number, number, ...(B | number)[]]
+  const [values, guard, beta1, beta2, eps, ...each] = parameters as [B, B, number, number, number, ...(B | number)[]]
   const operands = runs(each, 4).map((of, i): Operand<B> => {
     const [gradient, size, row, decay] = of as [B, number, number, number]
     const [parameter, firstMoment, secondMoment] = outputs.slice(3 * i, 3 * i + 3)
     return { buffers: { gradient, parameter, firstMoment, secondMoment }, size, scalars: { row, decay } }
   })
   const constants = { beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2, eps }
-  for (const run of runs(operands, Math.floor((encoder.storageBuffers - 1) / 4))) {
+  for (const run of runs(operands, Math.floor((encoder.storageBuffers - 2) / 4))) {
     const { buffers, scalars, workgroups } = joined(run, workgroupsOf)
-    encoder.dispatch(adamWProgram(run.length), { values, ...buffers }, { ...constants, ...scalars }, folded(workgroups))
+    encoder.dispatch(
+      adamWProgram(run.length),
+      { values, guard, ...buffers },
+      { ...constants, ...scalars },
+      folded(workgroups),
+    )
   }
 }
 

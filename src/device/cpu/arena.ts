@@ -6,7 +6,7 @@
  */
 import { mostPages } from '../../../kernels/tuned/wasm/assembler.ts'
 import { DeviceFault } from '../../errors.ts'
-import { sizeClass } from '../size-class.ts'
+import { sizeClassNumber, sizeOfClass } from '../size-class.ts'
 
 const PAGE = 65536
 /** WebAssembly's 32-bit memory ends here. */
@@ -17,7 +17,8 @@ export class Arena {
   readonly memory: WebAssembly.Memory
   /** The memory's limit, which one that threads share must name; undefined where it is not shared. */
   readonly maximumPages: number | undefined
-  readonly #free = new Map<number, number[]>()
+  /** Offsets of the blocks that were given back, by the number of their class. */
+  readonly #free: number[][] = []
   /** First byte never handed out; the first cells stay unused, so that no block starts at 0. */
   #top = ALIGNMENT
 
@@ -29,21 +30,22 @@ export class Arena {
 
   /** Byte offset of a block of at least `bytes`, 16-aligned, contents unspecified. */
   take(bytes: number): number {
-    const size = sizeClass(bytes)
-    const reused = this.#free.get(size)?.pop()
+    const number = sizeClassNumber(bytes)
+    const reused = this.#free[number]?.pop()
     if (reused !== undefined) return reused
+    const size = sizeOfClass(number)
     const offset = this.#top
     const end = offset + size
-    if (end > this.memory.buffer.byteLength) this.#grow(end, bytes)
+    // Kernels read vectors that begin inside a block and end past it: there is one more behind the last block.
+    if (end + ALIGNMENT > this.memory.buffer.byteLength) this.#grow(end + ALIGNMENT, bytes)
     this.#top = end
     return offset
   }
 
   give(offset: number, bytes: number): void {
-    const size = sizeClass(bytes)
-    const list = this.#free.get(size)
-    if (list) list.push(offset)
-    else this.#free.set(size, [offset])
+    const number = sizeClassNumber(bytes)
+    while (this.#free.length <= number) this.#free.push([])
+    this.#free[number].push(offset)
   }
 
   #grow(end: number, asked: number): void {

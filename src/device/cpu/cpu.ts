@@ -4,25 +4,36 @@
  */
 import type { FusedKernel, Grid, Kernel } from '../../../kernels/kernel.ts'
 import { MapLaunchers } from '../../../kernels/tuned/wasm/elementwise/launch.ts'
-import type { HostCell, Launcher, Place, Task, Workspace } from '../../../kernels/tuned/wasm/task.ts'
+import {
+  type HostCell,
+  type Launcher,
+  noGrid,
+  type Place,
+  type Task,
+  type Workspace,
+} from '../../../kernels/tuned/wasm/task.ts'
 import {
   bytesPerElement,
+  type DeviceBuffer,
   type DType,
   type LaunchArgument,
   type RecordedLaunch,
   type Replay,
+  type TracedLaunch,
   type TypedArray,
   typedArray,
+  type UnplacedValue,
 } from '../device.ts'
 import { type HostBuffer, HostDevice, valuesOf } from '../host.ts'
 import { runPlain } from '../plain.ts'
 import { Arena } from './arena.ts'
-import { type DirectKernel, directKernels } from './direct.ts'
+import { MapFusion } from './fusion.ts'
 import { Library } from './library.ts'
 import { Pool } from './pool.ts'
 import { replay } from './replay.ts'
-import { Room } from './room.ts'
+import { Pieces, Room } from './room.ts'
 import { type CpuOptions, type CpuSettings, cpuSettings } from './settings.ts'
+import { foldSums } from './sums.ts'
 import { tunedKernels } from './tuned.ts'
 import { controlBytes } from './worker.ts'
 
@@ -63,9 +74,9 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   readonly library: Library
   readonly pool: Pool
   readonly #room: Room
-  readonly #direct: ReadonlyMap<Kernel, DirectKernel>
   readonly #tuned: ReadonlyMap<Kernel | FusedKernel, Launcher>
   readonly #maps: MapLaunchers
+  readonly #fusion: MapFusion
 
   /** @throws SluiceError for options that this machine cannot meet */
   constructor(options: CpuOptions = {}) {
@@ -79,7 +90,7 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
     this.pool = new Pool(memory, this.arena.take(controlBytes), threads, this.library, this.#room.scratch)
     this.#tuned = tunedKernels(features)
     this.#maps = new MapLaunchers(features)
-    this.#direct = directKernels(this.arena)
+    this.#fusion = new MapFusion(this.#maps)
   }
 
   /** Gives up the worker threads; the device is of no more use. */
@@ -100,27 +111,20 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   }
 
   protected run(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
-    const tasks = this.#room.tasks((workspace) => this.tasks(kernel, [output], grid, parameters, workspace))
-    if (tasks) for (const task of tasks) this.pool.run(task)
-    else this.runDirect(kernel, output, grid, parameters)
+    if (!this.#runTasks(kernel, [output], grid, parameters)) this.runPlain(kernel, output, grid, parameters)
   }
 
   /** Runs a kernel that has no tasks, on this thread. */
-  runDirect(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
-    const direct = this.#direct.get(kernel)
-    if (direct) direct(output, grid, parameters)
-    else runPlain(kernel, output.values, grid, valuesOf(parameters))
+  runPlain(kernel: Kernel, output: CpuBuffer, grid: Grid, parameters: readonly (CpuBuffer | number)[]): void {
+    runPlain(kernel, output.values, grid, valuesOf(parameters))
   }
 
   fuses(kernel: FusedKernel): boolean {
-    return this.#tuned.get(kernel) !== undefined
+    return this.#tuned.has(kernel)
   }
 
   launchFused(kernel: FusedKernel, outputs: readonly CpuBuffer[], parameters: readonly LaunchArgument[]): void {
-    const launcher = this.#tuned.get(kernel)!
-    const given = parameters as readonly (CpuBuffer | number)[]
-    const tasks = this.#room.tasks((workspace) => launcher(outputs, [1, 1, 1], given, workspace))
-    for (const task of tasks) this.pool.run(task)
+    this.#runTasks(kernel, outputs, noGrid, parameters as readonly (CpuBuffer | number)[])
   }
 
   /** The tasks of a launch; undefined where it has none, and JavaScript runs it. */
@@ -133,11 +137,42 @@ export class CpuDevice extends HostDevice<CpuBuffer> {
   ): readonly Task[] | undefined {
     const launcher = this.#tuned.get(kernel)
     if (launcher) return launcher(outputs, grid, parameters, workspace)
+    if (kernel.kind === 'fused') return this.#fusion.tasks(kernel, outputs, parameters)
     if (kernel.kind !== 'map' || outputs.some(isInteger) || parameters.some(isInteger)) return undefined
     return this.#maps.of(kernel)?.(outputs, grid, parameters)
   }
 
-  prepareReplay(launches: readonly RecordedLaunch[]): Replay {
-    return replay(this, launches)
+  /** @returns false where the launch has no tasks */
+  #runTasks(
+    kernel: Kernel | FusedKernel,
+    outputs: readonly CpuBuffer[],
+    grid: Grid,
+    parameters: readonly (CpuBuffer | number)[],
+  ): boolean {
+    const tasks = this.#room.tasks((workspace) => this.tasks(kernel, outputs, grid, parameters, workspace))
+    if (!tasks) return false
+    for (const task of tasks) this.pool.run(task)
+    return true
   }
+
+  operations(
+    kernel: Kernel | FusedKernel,
+    outputs: readonly DeviceBuffer[],
+    grid: Grid,
+    parameters: readonly LaunchArgument[],
+  ): number {
+    const given = parameters as readonly (CpuBuffer | number)[]
+    const tasks = this.tasks(kernel, outputs as CpuBuffer[], grid, given, new Pieces().start(0))
+    return tasks?.reduce((sum, { cost }) => sum + cost, 0) ?? 0
+  }
+
+  rewrite<V extends UnplacedValue>(launches: readonly TracedLaunch<V>[], isTemporary: (value: V) => boolean) {
+    return this.#fusion.fuse(foldSums(launches, isTemporary), isTemporary)
+  }
+
+  overwritable<V>(launch: TracedLaunch<V>): readonly V[] {
+    return this.#fusion.overwritable(launch)
+  }
+
+  prepareReplay: ((launches: readonly RecordedLaunch[]) => Replay) | undefined = (launches) => replay(this, launches)
 }

@@ -4,6 +4,7 @@
  */
 import type { Callee, WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
 import type { ValueType } from '../../../kernels/tuned/wasm/instructions.ts'
+import { compileOptimized } from './v8-flags.ts'
 
 /** A function, ready to be called on this thread; other threads know it by its number. */
 export interface LoadedFunction {
@@ -33,7 +34,6 @@ type Host = Readonly<Record<string, (...values: number[]) => void>>
 export class Library {
   readonly #memory: WebAssembly.Memory
   readonly #maximumPages: number | undefined
-  readonly #compile: (bytes: Uint8Array<ArrayBuffer>, module: WasmModule) => WebAssembly.Module
   readonly #loaded = new Map<Callee, LoadedFunction>()
   readonly #instances = new Map<WasmModule, Record<string, unknown>>()
   /** The modules, in the order in which other threads must load them. */
@@ -42,28 +42,26 @@ export class Library {
   readonly dropped: ModuleMessage[] = []
   #functions = 0
 
-  /**
-   * @param maximumPages the memory's limit, if it is shared
-   * @param compile how a module is compiled, where that takes more than the bytes
-   */
-  constructor(
-    memory: WebAssembly.Memory,
-    maximumPages: number | undefined,
-    compile: (bytes: Uint8Array<ArrayBuffer>, module: WasmModule) => WebAssembly.Module = (bytes) =>
-      new WebAssembly.Module(bytes),
-  ) {
+  /** @param maximumPages the memory's limit, if it is shared */
+  constructor(memory: WebAssembly.Memory, maximumPages: number | undefined) {
     this.#memory = memory
     this.#maximumPages = maximumPages
-    this.#compile = compile
   }
 
   get(callee: Callee): LoadedFunction {
+    const loaded = this.#loaded.get(callee)
+    if (loaded) return loaded
     this.load(callee.module)
     return this.#loaded.get(callee)!
   }
 
-  /** Compiles and instantiates a module and those it calls. */
-  load(module: WasmModule, host: Host = {}): void {
+  /**
+   * Compiles and instantiates a module and those it calls. Kernels are compiled by the optimizing compiler at once; a
+   * program, which only calls them, need not be.
+   *
+   * @param host the functions of JavaScript that a program imports
+   */
+  load(module: WasmModule, host?: Host): void {
     if (this.#instances.has(module)) return
     const functions: Record<string, WebAssembly.ImportValue> = {}
     const imports: { key: string; id: number }[] = []
@@ -75,10 +73,11 @@ export class Library {
         imports.push({ key, id })
       } else {
         hostImports.push(key)
-        functions[key] = host[name]!
+        functions[key] = host![name]!
       }
     }
-    const compiled = this.#compile(module.bytes(this.#maximumPages), module)
+    const bytes = module.bytes(this.#maximumPages)
+    const compiled = host ? new WebAssembly.Module(bytes) : compileOptimized(bytes, module.wide)
     const { exports } = new WebAssembly.Instance(compiled, {
       env: { memory: this.#memory },
       module: functions,

@@ -10,11 +10,8 @@ import { SluiceError } from '../../errors.ts'
 import type { Library, LoadedFunction, ModuleMessage } from './library.ts'
 import { control, controlBytes, mostArguments, type WorkerMessage, workerMain } from './worker.ts'
 
-/** What a thread's scratch memory is made of: room that only grows. */
-export interface ScratchMemory {
-  /** Byte offset of `threads` times `bytes`. */
-  (bytes: number, threads: number): number
-}
+/** The byte offset of `threads` times `bytes` of scratch memory: room that only grows. */
+export type ScratchMemory = (bytes: number, threads: number) => number
 
 interface Starter {
   postMessage(message: WorkerMessage): void
@@ -44,7 +41,7 @@ function startWorker(): Starter {
 const mayWait: boolean = typeof document === 'undefined'
 
 /** Looks at the counter of finished workers before sleeping. */
-const looks = 100_000
+const looks = 20_000
 
 export class Pool {
   /** Threads at most, this one included. */
@@ -92,12 +89,11 @@ export class Pool {
     for (let thread = 1; thread < this.threads; thread++) {
       const worker = startWorker()
       worker.postMessage({
-        start: {
-          ...{ memory: this.#memory, offset: this.#offset, thread },
-          ...{ job: this.#job, sent: this.#words[control.sent] },
-        },
+        start: { memory: this.#memory, offset: this.#offset, thread },
         modules,
         dropped: [],
+        job: this.#job,
+        sent: this.#words[control.sent],
         words: control,
       })
       this.#workers.push(worker)
@@ -200,13 +196,15 @@ export class Pool {
     return Atomics.exchange(words, control.failed, 0) === 0
   }
 
-  /** Sends the workers the modules that are new; they receive them before they do the next job. */
+  /** Sends the workers the modules that are new. They leave their loop for it when the next job comes. */
   #sendModules(): void {
     const { messages, dropped } = this.#library
     const forget = dropped.slice(this.#dropped)
     const modules = messages.slice(this.#sent).filter((message) => !dropped.includes(message))
-    for (const worker of this.#workers) worker.postMessage({ modules, dropped: forget.map(rangeOf), words: control })
-    this.#words[control.sent]++
+    const sent = ++this.#words[control.sent]
+    for (const worker of this.#workers) {
+      worker.postMessage({ modules, dropped: forget.map(rangeOf), job: this.#job, sent, words: control })
+    }
     this.#sent = messages.length
     this.#dropped = dropped.length
   }

@@ -1,12 +1,14 @@
 /** A captured run on the cpu device: its launches as tasks, and these as one WebAssembly function that all threads walk. */
 import type { Grid, Kernel } from '../../../kernels/kernel.ts'
-import { defineProgram, type Step } from '../../../kernels/tuned/wasm/program.ts'
-import type { HostCell, Workspace } from '../../../kernels/tuned/wasm/task.ts'
+import { defineProgram, type Extent, type Step } from '../../../kernels/tuned/wasm/program.ts'
+import { type HostCell, noGrid } from '../../../kernels/tuned/wasm/task.ts'
 import type { RecordedLaunch, Replay } from '../device.ts'
 import type { CpuBuffer, CpuDevice } from './cpu.ts'
 import { Pieces } from './room.ts'
 
 type Argument = CpuBuffer | number
+
+const extent = ({ offset, length }: CpuBuffer): Extent => [offset, offset + 4 * length]
 
 /** A launch whose numbers that change are cells in memory, filled before every run. */
 interface Prepared {
@@ -23,27 +25,42 @@ export function replay(device: CpuDevice, launches: readonly RecordedLaunch[]): 
     return { launch, parameters: launch.parameters.map((p) => (typeof p === 'function' ? cell() : (p as Argument))) }
   })
 
-  const stepsOf = ({ launch, parameters }: Prepared, workspace: Workspace): Step[] => {
+  /** Names of kernels that have no tasks, by the places of their launches. */
+  const inJavaScript = new Map<number, string>()
+  const stepsOf = ({ launch, parameters }: Prepared, workspace: Pieces, place: number): Step[] => {
     const { kernel, outputs, grid } = launch
-    const tasks = device.tasks(kernel, outputs as CpuBuffer[], grid ?? [1, 1, 1], parameters, workspace)
-    if (tasks) return tasks.map((task) => ({ task }))
+    const reads = parameters.filter((p): p is CpuBuffer => typeof p === 'object' && 'offset' in p).map(extent)
+    const writes = (outputs as CpuBuffer[]).map(extent)
+    const tasks = device.tasks(kernel, outputs as CpuBuffer[], grid ?? noGrid, parameters, workspace)
+    if (tasks) {
+      const inside = workspace.bytes > 0 ? [...writes, workspace.extent] : writes
+      return tasks.map((task) => ({ does: { task }, reads, writes: inside, launch: place }))
+    }
+    inJavaScript.set(place, kernel.name)
     const output = outputs[0] as CpuBuffer
     const now = () => launch.parameters.map((p) => (typeof p === 'function' ? p() : (p as Argument)))
-    return [{ host: () => device.runDirect(kernel as Kernel, output, grid as Grid, now()) }]
+    const host = () => device.runPlain(kernel as Kernel, output, grid as Grid, now())
+    return [{ does: { host }, reads, writes, launch: place }]
   }
   // Launches follow one another, so the room of one serves the next.
   const pieces = new Pieces()
   let bytes = 0
-  for (const launch of prepared) {
-    stepsOf(launch, pieces.start(0))
+  prepared.forEach((launch, place) => {
+    stepsOf(launch, pieces.start(0), place)
     bytes = Math.max(bytes, pieces.bytes)
-  }
+  })
   const room = device.allocate('float32', Math.max(1, bytes / 4))
-  const program = defineProgram(prepared.flatMap((launch) => stepsOf(launch, pieces.start(room.offset))))
+  const program = defineProgram(prepared.flatMap((launch, place) => stepsOf(launch, pieces.start(room.offset), place)))
   device.library.load(program.module, program.host)
   const run = device.library.get(program.run)
 
+  const { steps, meetings } = program
+  const plain = [...new Set(inJavaScript.values())].join(', ') || 'none'
   return {
+    description: [
+      `one WebAssembly function of ${steps} tasks; threads meet ${meetings} times`,
+      `launches that run as JavaScript: ${inJavaScript.size} (${plain})`,
+    ].join('\n'),
     run() {
       changing.forEach((value, i) => {
         cells.values[i] = value()

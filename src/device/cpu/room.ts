@@ -18,6 +18,11 @@ export class Pieces implements Workspace {
     return this
   }
 
+  /** All of them, in bytes of the memory. */
+  get extent(): readonly [number, number] {
+    return [this.#at, this.#at + this.bytes]
+  }
+
   floats(length: number): number {
     const offset = this.#at + this.bytes
     this.bytes += Math.ceil((4 * length) / ALIGNMENT) * ALIGNMENT
@@ -50,6 +55,7 @@ class GrowingBlock {
 export class Room {
   readonly #scratch: GrowingBlock
   readonly #shared: GrowingBlock
+  readonly #pieces = new Pieces()
 
   constructor(arena: Arena) {
     this.#scratch = new GrowingBlock(arena)
@@ -63,8 +69,8 @@ export class Room {
    * The tasks of a launch. Their launcher is asked twice where it takes room of the launch's own: once to learn how much.
    */
   tasks<T>(launch: (workspace: Workspace) => T): T {
-    const pieces = new Pieces().start(0)
+    const pieces = this.#pieces.start(0)
     const tasks = launch(pieces)
-    return pieces.bytes === 0 ? tasks : launch(new Pieces().start(this.#shared.take(pieces.bytes)))
+    return pieces.bytes === 0 ? tasks : launch(pieces.start(this.#shared.take(pieces.bytes)))
   }
 }

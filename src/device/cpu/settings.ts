@@ -1,13 +1,16 @@
 /** How the cpu device is set up: how many threads, and which instructions of WebAssembly. */
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { SluiceError } from '../../errors.ts'
+import { chooseSimd, featuresOf, type SimdChoice } from './simd.ts'
 
 export interface CpuOptions {
   /** Threads, the main one included; as many as the machine has processors unless given, or SLUICE_THREADS. */
   readonly threads?: number
+  /** 'plain', 'relaxed', 'wide' (see simd.ts), or 'auto', the fastest that works here; 'auto' unless given, or SLUICE_SIMD. */
+  readonly simd?: string
 }
 
-export interface CpuSettings {
+export interface CpuSettings extends SimdChoice {
   readonly threads: number
   readonly features: Features
 }
@@ -42,6 +45,8 @@ function threadCount(asked: number | undefined): number {
   return given
 }
 
-export function cpuSettings({ threads }: CpuOptions): CpuSettings {
-  return { threads: threadCount(threads), features: { relaxed: false } }
+/** @throws SluiceError for what this machine cannot do */
+export function cpuSettings({ threads, simd }: CpuOptions): CpuSettings {
+  const choice = chooseSimd(simd ?? environment.SLUICE_SIMD)
+  return { threads: threadCount(threads), ...choice, features: featuresOf[choice.simd] }
 }

@@ -3,7 +3,7 @@
  * must name nothing outside itself.
  *
  * It sleeps until the job number in the control block changes, does its share of the job, and counts itself done. To hear
- * of new modules it must return to its event loop: it does so first where more messages were sent than it has received.
+ * of new modules it must return to its event loop: it does so when more messages were sent than it has received.
  */
 import type { ModuleMessage } from './library.ts'
 
@@ -15,7 +15,7 @@ export const control = {
   done: 1,
   /** How many workers have started. */
   ready: 2,
-  /** How many messages with modules were sent to each worker, after its first. */
+  /** How many messages were sent to each worker after its first: all are to be received before a job. */
   sent: 3,
   /** Number of the function to call. */
   callee: 4,
@@ -39,17 +39,13 @@ export const mostArguments = 48
 export const controlBytes = 4 * (control.given + mostArguments)
 
 export interface WorkerMessage {
-  readonly start?: {
-    readonly memory: WebAssembly.Memory
-    readonly offset: number
-    readonly thread: number
-    /** Number of the job before the worker's first, and how many messages were sent before this one. */
-    readonly job: number
-    readonly sent: number
-  }
+  readonly start?: { readonly memory: WebAssembly.Memory; readonly offset: number; readonly thread: number }
   readonly modules: readonly ModuleMessage[]
   /** Numbers of functions to forget: from the first to before the last. */
   readonly dropped: readonly (readonly [number, number])[]
+  /** Number of the last job before this, and of the messages sent until now. */
+  readonly job: number
+  readonly sent: number
   readonly words: typeof control
 }
 
@@ -59,7 +55,7 @@ interface Port {
 
 export function workerMain(port: Port): void {
   /** Looks at the job number before sleeping: some hundred microseconds, in which a training loop gives the next job. */
-  const looks = 50_000
+  const looks = 20_000
   const functions: ((...values: number[]) => void)[] = []
   const types: (readonly string[])[] = []
   let memory: WebAssembly.Memory
@@ -115,9 +111,14 @@ export function workerMain(port: Port): void {
     }
   }
 
-  port.onmessage = ({ data: { start, modules, dropped, words } }) => {
-    if (start) ({ memory, offset, thread, job, sent: received } = start)
-    else received++
+  port.onmessage = ({ data: { start, modules, dropped, job: before, sent, words } }) => {
+    received = sent
+    if (start) {
+      job = before
+      memory = start.memory
+      offset = start.offset
+      thread = start.thread
+    }
     for (const [first, end] of dropped) for (let id = first; id < end; id++) delete functions[id]
     for (const module of modules) instantiate(module)
     if (start) Atomics.add(new Int32Array(memory.buffer, offset, words.given), words.ready, 1)

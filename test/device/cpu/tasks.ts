@@ -19,7 +19,7 @@ export class TaskRunner {
     this.#used += 4 * whole + 16
     new Float32Array(this.#memory.buffer, offset, whole).fill(Number.NaN)
     new Float32Array(this.#memory.buffer, offset + 4 * whole, 4).fill(mark)
-    return { offset, length, values: new Float32Array(this.#memory.buffer, offset, length) }
+    return { dtype: 'float32', offset, length, values: new Float32Array(this.#memory.buffer, offset, length) }
   }
 
   /** Whether the marks behind a place still stand. */

@@ -29,7 +29,7 @@ function adamWStep(device: CpuDevice, sizes: readonly number[], steps: number): 
   const outputs = sizes.flatMap((size) => [buffer(size), buffer(size), buffer(size)])
   for (let i = 2; i < outputs.length; i += 3) device.write(outputs[i], outputs[i].values.map(Math.abs))
   const each = sizes.flatMap((size, i) => [buffer(size), size, i, 0.1])
-  const parameters = [values, 0.9, 0.95, 1e-8, ...each]
+  const parameters = [values, values, 0.9, 0.95, 1e-8, ...each]
   for (let i = 0; i < steps; i++) device.launchFused(adamW[sizes.length - 1], outputs, parameters)
   const result = outputs.map((output) => Float32Array.from(output.values))
   for (const b of [values, ...outputs, ...each.filter((x) => typeof x !== 'number')]) device.release(b)
@@ -85,7 +85,7 @@ describe('a process with threads', () => {
     const n = 100000
     const [p, m, v, g, values] = [n, n, n, n, 3].map((size) => device.allocate('float32', size))
     for (const b of [p, m, v, g, values]) device.write(b, new Float32Array(b.length).fill(0.5))
-    const step = () => device.launchFused(adamW[0], [p, m, v], [values, 0.9, 0.95, 1e-8, g, n, 0, 0])
+    const step = () => device.launchFused(adamW[0], [p, m, v], [values, values, 0.9, 0.95, 1e-8, g, n, 0, 0])
     step()
     while (device.pool.ready < 2) await new Promise((done) => setTimeout(done, 5))
     for (let i = 0; i < 100; i++) step()
@@ -93,6 +93,32 @@ describe('a process with threads', () => {
 
   test('ends by itself', () => {
     expect(run(`${work}\nconsole.log('done')`)).toBe('done\n')
+  })
+
+  test('runs modules that come while a thread wakes up', () => {
+    // A worker sleeps after some hundred microseconds. That it misses a job would end in waiting for ever.
+    const text = run(`
+      import { integers, WasmModule } from './kernels/tuned/wasm/assembler.ts'
+      import { i32 } from './kernels/tuned/wasm/instructions.ts'
+      import { task, withRange } from './kernels/tuned/wasm/task.ts'
+      const device = new CpuDevice({ threads: 2 })
+      const out = device.allocate('int32', 2)
+      const fresh = () =>
+        new WasmModule().function('count', { ...integers('out'), ...withRange }, (f, { out, from, to }) => {
+          const item = f.local('i32', i32.add(out, i32.shl(from, 2)))
+          f.times(i32.sub(to, from), () => f.store(item, i32.add(i32.load(item), 1)))
+        })
+      const count = () => device.pool.run(task(fresh(), { out: out.offset }, { items: 2, cost: 1e6 }))
+      count()
+      while (device.pool.ready < 2) await new Promise((done) => setTimeout(done, 5))
+      device.write(out, [0, 0])
+      for (let i = 0; i < 300; i++) {
+        count()
+        await new Promise((done) => setTimeout(done, i % 4))
+      }
+      console.log([...out.values].join())
+      process.exit()`)
+    expect(text).toBe('300,300\n')
   })
 
   test('is idle while nothing runs', () => {

@@ -47,7 +47,7 @@ export function launcherOf(program: Program, features: Features): MapLauncher {
     const size = X * Y * Z
     const callee = walkOf(layout)
     const items = layout.isFlat ? vectorsIn(size) : addRows(layout, inputs, parameters, given)
-    return [{ callee, given, items, cost: cost * size, scratch: 0 }]
+    return [{ callee, given, items, cost: cost * size, scratch: 0, isIndependent: false }]
   }
 }
 

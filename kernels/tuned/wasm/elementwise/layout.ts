@@ -3,7 +3,6 @@
  * written for speed: one number says how all operands lie.
  */
 import type { Grid } from '../../../kernel.ts'
-import type { Place, TaskArgument } from '../task.ts'
 
 /**
  * One operand:
@@ -34,7 +33,8 @@ export interface Layout {
   readonly isFlat: boolean
 }
 
-type LaunchParameters = readonly (Place | TaskArgument)[]
+/** Four for each operand: the operand itself and its three strides. */
+type LaunchParameters = readonly unknown[]
 
 /** The stride of an operand along Z, Y or X of the layout: axis 0, 1 or 2. */
 export function strideOf(parameters: LaunchParameters, operand: number, axis: number, shift: number): number {
