@@ -1,6 +1,6 @@
 /** Vector code of a program: four elements at a time, every way of every choice computed. */
 import type { FunctionBuilder } from '../assembler.ts'
-import { f32x4, type Local, type Operand, v128 } from '../instructions.ts'
+import { f32x4, type Local, v128 } from '../instructions.ts'
 import { Constants, exponential, exponentialOfNegative, hyperbolicTangent, logarithm, type Vector } from '../math.ts'
 import { cosine, power, sine } from '../math-double.ts'
 import type { Expression } from './expression.ts'
@@ -87,30 +87,20 @@ export function defineProgramBody(
 
   /** What is uniform, each in a local. */
   const uniform = new Map<Expression, Local<'v128'>>()
-  for (const each of all) {
-    if (each.isUniform)
-      uniform.set(
-        each,
-        f.local(
-          'v128',
-          evaluate(each, (x) => uniform.get(x)!),
-        ),
-      )
+  for (const each of [...all].filter((x) => x.isUniform)) {
+    const value = evaluate(each, (x) => uniform.get(x)!)
+    uniform.set(each, f.local('v128', value))
   }
 
   return (inputs) => {
-    const done = new Map<Expression, Operand<'v128'>>(uniform)
-    const value = (x: Expression): Vector => {
-      const known = done.get(x)
-      if (known) return known
-      const computed = x.operation === 'input' ? inputs[x.value] : evaluate(x, value)
+    const done = new Map<Expression, Vector>(uniform)
+    for (const each of all) {
+      if (each.isUniform || !uses.has(each)) continue
+      const value = each.operation === 'input' ? inputs[each.value] : evaluate(each, (x) => done.get(x)!)
       // What is used once is evaluated where it is used.
-      if (uses.get(x) === 1) return computed
-      const local = f.local('v128', computed)
-      done.set(x, local)
-      return local
+      done.set(each, uses.get(each) === 1 ? value : f.local('v128', value))
     }
-    return outputs.map(value)
+    return outputs.map((output) => done.get(output)!)
   }
 }
 

@@ -263,12 +263,13 @@ export class Expressions {
   /** The expressions and all that they are made of, operands before those that use them. */
   within(expressions: readonly Expression[]): Set<Expression> {
     const found = new Set<Expression>()
-    const visit = (x: Expression) => {
-      if (found.has(x)) return
-      x.operands.forEach(visit)
-      found.add(x)
+    // A stack of our own: chains may be longer than the engine's is deep.
+    const open = [...expressions].reverse()
+    for (let x = open.at(-1); x; x = open.at(-1)) {
+      const missing = found.has(x) ? [] : x.operands.filter((operand) => !found.has(operand))
+      if (missing.length > 0) open.push(...missing.reverse())
+      else found.add(open.pop()!)
     }
-    expressions.forEach(visit)
     return found
   }
 }

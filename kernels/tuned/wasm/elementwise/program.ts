@@ -22,7 +22,8 @@ export function programOf(kernel: MapKernel): Program | undefined {
     const result = resultOf(kernel.scalar.toString(), [...operands, ...given], helpers, expressions)
     return { expressions, inputs, constants, outputs: [contracted(result, expressions)] }
   } catch (error) {
-    if (error instanceof Unsupported || error instanceof SyntaxError) return undefined
+    // A RangeError: the text is nested deeper than the stack of calls.
+    if ([Unsupported, SyntaxError, RangeError].some((refusal) => error instanceof refusal)) return undefined
     throw error
   }
 }
