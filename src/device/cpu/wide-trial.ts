@@ -74,7 +74,7 @@ function trial(): Trial {
 const tolerance = n * n * 2 ** -24
 
 /** @returns undefined if it works, or why it is not used */
-function judge({ difference, times: [narrow, wide] }: Answer): string | undefined {
+export function judge({ difference, times: [narrow, wide] }: Answer): string | undefined {
   if (!(difference <= tolerance)) return `V8's 256-bit vectors gave results that differ by ${difference}`
   if (wide > 0.9 * narrow)
     return `V8's 256-bit vectors are not faster (${wide.toFixed(2)} ms, without them ${narrow.toFixed(2)} ms)`
