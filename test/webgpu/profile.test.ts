@@ -58,9 +58,9 @@ interface Trace {
 
 const readTrace = async (path: string) => JSON.parse(await readFile(join(folder, path), 'utf8')) as Trace
 
-/** The table's rows as written: kernel, calls, total, mean, share. */
+/** The table's rows as written: kernel, calls, total, mean, share; what speeds follow is left out. */
 function rowsOf(stderr: string) {
-  const rows = [...stderr.matchAll(/^ {2}(\S.*?) +(\d+) +([\d.]+) +([\d.]+) +([\d.]+) %$/gm)]
+  const rows = [...stderr.matchAll(/^ {2}(\S.*?) +(\d+) +([\d.]+) +([\d.]+) +([\d.]+) %(?: .*)?$/gm)]
   return rows.map(([, kernel, ...numbers]) => ({ kernel, numbers: numbers.map(Number) }))
 }
 
@@ -91,8 +91,8 @@ describe('a profile', () => {
     profile.add('matmul', 'matmulTiles', 2010, 3000)
     profile.add('sum', 'sum', 5010, 3000)
     expect(profile.rows()).toEqual([
-      { kernel: 'sum', calls: 2, milliseconds: 5, share: 5 / 8 },
-      { kernel: 'matmul > matmulTiles', calls: 1, milliseconds: 3, share: 3 / 8 },
+      { kernel: 'sum', calls: 2, milliseconds: 5, share: 5 / 8, gigaflops: 0, gigabytes: 0 },
+      { kernel: 'matmul > matmulTiles', calls: 1, milliseconds: 3, share: 3 / 8, gigaflops: 0, gigabytes: 0 },
     ])
     expect(`${profile}`).toBe(
       [
@@ -104,6 +104,22 @@ describe('a profile', () => {
     )
     profile.reset()
     expect(profile.rows()).toEqual([])
+  })
+
+  test('tells the speed where the work is known', () => {
+    const profile = new Profile('cpu', true)
+    profile.add('matmul', 'matmul', 0, 1000, { operations: 4e7, bytes: 8e6 })
+    profile.add('sum', 'sum', 1000, 500)
+    const [product] = profile.rows()
+    expect([product.gigaflops, product.gigabytes]).toEqual([40, 8])
+    expect(`${profile}`).toBe(
+      [
+        'profile of cpu: 2 calls, 1.5 ms',
+        '  kernel  calls  total ms  mean us   share  GFLOP/s  GB/s',
+        '  matmul      1      1.00   1000.0  66.7 %     40.0   8.0',
+        '  sum         1      0.50    500.0  33.3 %               ',
+      ].join('\n'),
+    )
   })
 
   test('without timestamps says so, and counts', () => {
