@@ -53,21 +53,19 @@ function child(trial: Trial, flags: (...names: string[]) => void): Answer {
   return { difference, times: [times[0], times[1]] }
 }
 
-function trial(): Trial {
-  const modules = [false, true].map((wide) => {
-    const features: Features = { relaxed: true, wide }
-    const matrix = (offset: number) => ({ offset, batch: 0, across: n, depth: 1 })
-    const { callee, given, items } = productTask(productFunctions(features), {
-      ...{ batch: 1, m: n, n, k: n, a: matrix(places.a), b: { ...matrix(places.b), across: 1, depth: n } },
-      sums: { dtype: 'float32', offset: places.out, length: n * n },
-    })
-    return {
-      name: callee.name,
-      bytes: btoa(String.fromCharCode(...callee.module.bytes())),
-      values: [...(given as number[]), places.scratch, 0, items],
-    }
+/** The product's module with the call that the trial makes. */
+function trialModule(wide: boolean): Trial['modules'][number] {
+  const features: Features = { relaxed: true, wide }
+  const matrix = (offset: number) => ({ offset, batch: 0, across: n, depth: 1 })
+  const { callee, given, items } = productTask(productFunctions(features), {
+    ...{ batch: 1, m: n, n, k: n, a: matrix(places.a), b: { ...matrix(places.b), across: 1, depth: n } },
+    sums: { dtype: 'float32', offset: places.out, length: n * n },
   })
-  return { modules, places, elements: n * n, pages: 64 }
+  return {
+    name: callee.name,
+    bytes: btoa(String.fromCharCode(...callee.module.bytes())),
+    values: [...(given as number[]), places.scratch, 0, items],
+  }
 }
 
 /** Sums of n products below 1 in whatever order: n u sum |a b|, u = 2^-24 (Higham 2002, section 3.1). */
@@ -83,14 +81,15 @@ export function judge({ difference, times: [narrow, wide] }: Answer): string | u
 
 const builtin = <M>(name: string): M => process.getBuiltinModule(name) as M
 
-function runTrial(): string | undefined {
+function runTrial(wide: Trial['modules'][number]): string | undefined {
+  const trial: Trial = { modules: [trialModule(false), wide], places, elements: n * n, pages: 64 }
   const { spawnSync } = builtin<typeof import('node:child_process')>('node:child_process')
   const code = `
     const input = JSON.parse(require('node:fs').readFileSync(0, 'utf8'))
     const flags = (...names) => names.forEach((name) => require('node:v8').setFlagsFromString(name))
     console.log(JSON.stringify((${child.toString()})(input, flags)))`
   const { stdout, status, signal } = spawnSync(process.execPath, ['--input-type=commonjs', '-e', code], {
-    input: JSON.stringify(trial()),
+    input: JSON.stringify(trial),
     encoding: 'utf8',
     timeout: 20_000,
     env: { ...process.env, NODE_OPTIONS: '' },
@@ -99,16 +98,15 @@ function runTrial(): string | undefined {
   return judge(JSON.parse(stdout))
 }
 
-/** Where the answer is kept, or undefined if there is no such place. */
-function keptPath(): string | undefined {
+/** Where the answer for this module is kept, or undefined if there is no such place. */
+function keptPath({ bytes }: Trial['modules'][number]): string | undefined {
   const { env } = process
   const { homedir, cpus } = builtin<typeof import('node:os')>('node:os')
   const { join } = builtin<typeof import('node:path')>('node:path')
   const { createHash } = builtin<typeof import('node:crypto')>('node:crypto')
   const folder = env.XDG_CACHE_HOME || (homedir() && join(homedir(), '.cache'))
   if (!folder) return undefined
-  const modules = trial().modules.map((module) => module.bytes)
-  const key = [process.versions.v8, process.arch, cpus()[0]?.model, ...modules].join('\n')
+  const key = [process.versions.v8, process.arch, cpus()[0]?.model, bytes].join('\n')
   return join(folder, 'sluice', `wide-${createHash('sha256').update(key).digest('hex').slice(0, 16)}.json`)
 }
 
@@ -117,13 +115,15 @@ export function tryWide(): string | undefined {
   if (nodeMajor < 24) return 'vectors of 256 bits need Node 24 or later'
   if (process.arch !== 'x64') return 'V8 has vectors of 256 bits on x64 only'
   const fs = builtin<typeof import('node:fs')>('node:fs')
-  const path = keptPath()
+  // It is what the engine will use if the answer is yes; the other one is made for the trial only.
+  const wide = trialModule(true)
+  const path = keptPath(wide)
   try {
     if (path !== undefined) return (JSON.parse(fs.readFileSync(path, 'utf8')) as { refusal?: string }).refusal
   } catch {
     // Nothing is kept yet, or it cannot be read: it is tried again.
   }
-  const refusal = runTrial()
+  const refusal = runTrial(wide)
   try {
     if (path !== undefined) {
       fs.mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true })
