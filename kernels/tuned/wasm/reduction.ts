@@ -53,6 +53,15 @@ export function defineReduction(features: Features, definition: Reduction): Redu
   }
 }
 
+/** What both functions of a reduction begin with. */
+function begin(f: FunctionBuilder, definition: Reduction, given: Readonly<Record<string, Local<'i32' | 'f32'>>>) {
+  const p = given as Readonly<Record<string, Local<'i32'>>>
+  const numbers = namesOf(definition).floats.map((name) => splatted(f, given[name] as Local<'f32'>))
+  const term = definition.terms(f, numbers)
+  const cells = numbered('cells', definition.cells).map((name) => p[name])
+  return { p, term, cells, row: new Row(f), result: fold(f, definition.fold) }
+}
+
 /**
  * An item is a segment of a row. With T > 0 the rows are causal: row z sees its first z mod T + 1 + n - T cells.
  */
@@ -64,14 +73,7 @@ function defineRows(module: WasmModule, definition: Reduction): Callee {
     ...withRange,
   }
   return module.function(`${definition.name}Rows`, parameters, (f, given) => {
-    const p = given as Readonly<Record<string, Local<'i32'>>>
-    const term = definition.terms(
-      f,
-      names.floats.map((name) => splatted(f, given[name] as Local<'f32'>)),
-    )
-    const cells = numbered('cells', definition.cells).map((name) => p[name])
-    const row = new Row(f)
-    const result = fold(f, definition.fold)
+    const { p, term, cells, row, result } = begin(f, definition, given)
     const item = f.local('i32', p.from)
     const z = f.local('i32')
     const first = f.local('i32')
@@ -115,14 +117,7 @@ function defineColumns(module: WasmModule, definition: Reduction): Callee {
     ...withScratch,
   }
   return module.function(`${definition.name}Columns`, parameters, (f, given) => {
-    const p = given as Readonly<Record<string, Local<'i32'>>>
-    const term = definition.terms(
-      f,
-      names.floats.map((name) => splatted(f, given[name] as Local<'f32'>)),
-    )
-    const cells = numbered('cells', definition.cells).map((name) => p[name])
-    const row = new Row(f)
-    const result = fold(f, definition.fold)
+    const { p, term, cells, row, result } = begin(f, definition, given)
     const at = cells.map(() => f.local('i32'))
     const [out, each] = [f.local('i32'), f.local('i32')]
     const entry = definition.each && f.local('v128')
