@@ -76,8 +76,8 @@ export function workerMain(port: Port): void {
   }
 
   const work = (at: typeof control) => {
-    const words = new Int32Array(memory.buffer, offset, at.given + 48)
-    const floats = new Float32Array(memory.buffer, offset, at.given + 48)
+    const words = new Int32Array(memory.buffer, offset)
+    const floats = new Float32Array(memory.buffer, offset)
     for (;;) {
       for (let seen = 0; Atomics.load(words, at.job) === job; seen++) {
         if (seen > looks) Atomics.wait(words, at.job, job)
