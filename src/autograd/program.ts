@@ -3,7 +3,7 @@
  *
  * Temporary values share slots by their lifetimes; constants, host sources and inputs have memory of their own. A
  * parameter that an optimizer replaced is read where it lies, and its next value is copied there at the end. Results are
- * copied into tensors of their own.
+ * lent where they lie, and copied before the next run if they are still needed then.
  */
 import type { Device, DeviceBuffer, RecordedLaunch, Replay, TracedLaunch } from '../device/device.ts'
 import { bytesPerElement } from '../device/device.ts'
@@ -61,7 +61,10 @@ export function compileProgram(
     if (!places.has(t.storage)) places.set(t.storage, own(t.storage.buffer))
   })
   // A replaced parameter is read where its tensor keeps it now.
-  for (const [tensor, before] of state) if (!places.has(before)) places.set(before, tensor.storage.buffer)
+  for (const [tensor, before] of state) {
+    tensor.storage.own()
+    if (!places.has(before)) places.set(before, tensor.storage.buffer)
+  }
   for (const [storage, data] of recording.constants) {
     const buffer = own(storage.buffer)
     device.write(buffer, data)
@@ -72,6 +75,7 @@ export function compileProgram(
   const outside = new Set<Storage>()
   for (const storage of launches.flatMap(storagesOf)) {
     if (places.has(storage)) continue
+    storage.own()
     places.set(storage, storage.buffer)
     outside.add(storage)
   }
@@ -100,6 +104,11 @@ export function compileProgram(
     .map((t, i) => ({ i, to: places.get(t.storage)!, storage: t.storage }))
     .filter(({ i, storage }) => inputOf(storage) === i)
     .map(({ i, to }) => ({ i, to }))
+  let lent: Storage[] = []
+  const takeBack = () => {
+    for (const storage of lent) storage.own()
+    lent = []
+  }
   const explanation = explainProgram(recording, launches, replay.description, places, arena, inputs, results)
 
   return {
@@ -110,6 +119,7 @@ export function compileProgram(
       [...updated].every((storage) => !storage.isShared) &&
       [...outside].every((storage) => !storage.isFree && !storage.isSuperseded),
     run(given) {
+      takeBack()
       for (const step of recording.hostSteps) {
         if (step instanceof Storage) device.write(places.get(step)!, recording.sources.get(step)!())
         else step()
@@ -119,12 +129,15 @@ export function compileProgram(
         for (const { i, to } of copies) device.copy(given[i].storage.buffer, to)
         replay.run()
         for (const { from, to } of updates) device.copy(from, to)
-        for (const place of resultPlaces) outputs.push(resultTensor(device, place, given))
       })
+      const loans = new Map<DeviceBuffer, Storage>()
+      for (const place of resultPlaces) outputs.push(resultTensor(device, place, given, loans))
+      lent = [...loans.values()]
       return outputs
     },
     explain: () => explanation,
     dispose() {
+      takeBack()
       replay.release()
       for (const buffer of owned) device.release(buffer)
     },
@@ -146,12 +159,20 @@ function rewritten(
   )
 }
 
-function resultTensor(device: Device, place: ResultPlace, given: readonly Tensor[]): Tensor {
+/** @param loans what this run lent so far, by its place: results that are the same value share it */
+function resultTensor(
+  device: Device,
+  place: ResultPlace,
+  given: readonly Tensor[],
+  loans: Map<DeviceBuffer, Storage>,
+): Tensor {
   if ('input' in place) return given[place.input].alias(place.shape)
   if ('outside' in place) return new Tensor(place.outside.retain(), place.shape)
-  const buffer = device.allocate(place.dtype, place.made.length)
-  device.copy(place.made, buffer)
-  return new Tensor(new Storage(device, buffer), place.shape)
+  const loan = loans.get(place.made)
+  if (loan) return new Tensor(loan.retain(), place.shape)
+  const storage = new Storage(device, place.made, true)
+  loans.set(place.made, storage)
+  return new Tensor(storage, place.shape)
 }
 
 /** Places what the run made and used up by itself. Returns what the plan costs. */

@@ -33,6 +33,7 @@ export interface DeltaResults {
 }
 
 interface FusedRule {
+  readonly mode: 'recurrent' | 'chunked'
   /** Takes the operands and sizes; gives out, the last state, and what it saves. */
   readonly forward: FusedKernel
   /** Takes the operands, some of the forward kernel's results, the cotangents and sizes. */
@@ -46,6 +47,7 @@ interface FusedRule {
 
 const rules: readonly FusedRule[] = [
   {
+    mode: 'chunked',
     forward: gatedDeltaForward,
     backward: gatedDeltaBackward,
     mostWidth: DELTA_MOST_WIDTH,
@@ -60,6 +62,7 @@ const rules: readonly FusedRule[] = [
     taken: ([, , ...saved]) => saved,
   },
   {
+    mode: 'recurrent',
     forward: recurrentDeltaForward,
     backward: recurrentDeltaBackward,
     mostWidth: Number.POSITIVE_INFINITY,
@@ -72,12 +75,18 @@ const rules: readonly FusedRule[] = [
   },
 ]
 
-/** The fused kernels that compute the rule of these operands, if there are any: none is empty, the device has them. */
-export function fusedRule(operands: DeltaOperands): FusedRule | undefined {
+/**
+ * The fused kernels that compute the rule of these operands, if there are any: none is empty, the device has them.
+ *
+ * @param mode 'recurrent' takes kernels that go step by step only; 'chunked' leaves the form to the device
+ */
+export function fusedRule(operands: DeltaOperands, mode: 'recurrent' | 'chunked'): FusedRule | undefined {
   const [q, , v, , , state] = operands
   if (state.size === 0 || q.size === 0 || operands.some((t) => t.dtype === 'int32')) return undefined
   const width = Math.max(q.shape[3], v.shape[3])
-  return rules.find(({ forward, backward, mostWidth }) => width <= mostWidth && fuses(forward, q) && fuses(backward, q))
+  return rules
+    .filter((rule) => mode === 'chunked' || rule.mode === mode)
+    .find(({ forward, backward, mostWidth }) => width <= mostWidth && fuses(forward, q) && fuses(backward, q))
 }
 
 /**

@@ -31,7 +31,7 @@ export interface DeltaRuleOptions {
   state?: Tensor
   /** Steps done at once by the chunked form; 64 unless given. Fused kernels have their own order of sums, whatever it says. */
   chunk?: number
-  /** 'recurrent' goes step by step, never by fused kernels; 'chunked' unless given. */
+  /** 'recurrent' goes step by step; 'chunked', the default, in whatever form the device is fastest at. */
   mode?: 'recurrent' | 'chunked'
 }
 
@@ -204,7 +204,7 @@ export const gatedDeltaRule: Operation<
     const operands = [q, k, v, g, beta, state] as const
     const factor = scale ?? K ** -0.5
     const composed = (...given: DeltaOperands) => composeDelta(given, factor, mode, Math.min(chunk, T))
-    const rule = mode === 'chunked' ? fusedRule(operands) : undefined
+    const rule = fusedRule(operands, mode)
     return rule ? fusedDelta(rule, operands, factor, composed) : composed(...operands)
   },
   samples: (draw: Draw) => {

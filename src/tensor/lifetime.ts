@@ -5,7 +5,7 @@
  * outside any scope belongs to the program: `dispose()` or `using` free it, and if the program forgets it, the garbage
  * collector does in its own time. `checkLeaks()` names those that are still there.
  */
-import { SluiceError, stackHere, userPlace } from '../errors.ts'
+import { deepStackHere, SluiceError, stackHere, userPlace } from '../errors.ts'
 import type { Storage } from './storage.ts'
 import type { Tensor } from './tensor.ts'
 
@@ -67,7 +67,7 @@ function own(tensor: Tensor, scope: Scope): void {
 function ownByProgram(tensor: Tensor, stack?: () => string): void {
   tensor.owner = program
   living.set(tensor.id, new WeakRef(tensor))
-  if (operationDepth === 0) stacks.set(tensor, stack ?? stackHere())
+  if (operationDepth === 0) stacks.set(tensor, stack ?? deepStackHere())
   collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
 }
 
@@ -115,7 +115,7 @@ export function runOperation<P extends unknown[], R>(body: (...given: P) => R, g
     operationDepth--
   }
   if (operationDepth === 0 && !current) {
-    const stack = stackHere()
+    const stack = deepStackHere()
     eachTensor(result, (tensor) => {
       if (tensor.owner === program && !stacks.has(tensor)) stacks.set(tensor, stack)
     })

@@ -151,6 +151,41 @@ describe('capture', () => {
     for (const t of [a, b, ...results]) t.dispose()
   })
 
+  test('what is kept of results stays as it was: after replays, in another capture, and when the program is gone', () => {
+    const action = fc.constantFrom('keep all', 'keep one', 'feed back', 'read by another program')
+    const body = (x: Tensor) => {
+      const next = x.mul(0.5).add(1)
+      return [next, next.reshape([3, 1]), next.sum()]
+    }
+    fc.assert(
+      fc.property(fc.array(action, { minLength: 1, maxLength: 12 }), (actions) => {
+        scope(() => {
+          const step = captured(body)
+          const kept: [Tensor, number[]][] = []
+          const keep = (got: readonly Tensor[], expected: readonly Tensor[]) => {
+            for (const [i, t] of got.entries()) kept.push([t, Array.from(expected[i].dataNow())])
+          }
+          let input = tensor([0, 1, 2])
+          for (const [i, what] of actions.entries()) {
+            const [got, expected] = [step(input), body(input)]
+            input = what === 'feed back' ? got[0] : tensor([i, 2 * i, 3 * i])
+            if (what === 'keep one') for (const t of got.splice(1)) t.dispose()
+            keep(got, expected)
+            if (what !== 'read by another program') continue
+            const reader = captured(() => [got[0].add(0)])
+            keep(reader(), expected)
+            keep(reader(), expected)
+            step(input)
+            keep(reader(), expected)
+          }
+          step.dispose()
+          for (const [t, values] of kept) expect(Array.from(t.dataNow())).toEqual(values)
+        })
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   test('an input or an outside tensor may be a result', () => {
     const w = tensor([5])
     const both = captured((x: Tensor) => [x, w, x.add(w)])

@@ -16,7 +16,15 @@ import {
 } from '../../../kernels/fused-delta.ts'
 import { deltaKernels } from '../../../kernels/tuned/wasm/delta.ts'
 import { gradients } from '../../../src/autograd/tape.ts'
-import { type DeltaRuleOptions, gatedDeltaRule, scope, slice, type Tensor, tensor } from '../../../src/index.ts'
+import {
+  capture,
+  type DeltaRuleOptions,
+  gatedDeltaRule,
+  scope,
+  slice,
+  type Tensor,
+  tensor,
+} from '../../../src/index.ts'
 import { fuses } from '../../../src/tensor/launch.ts'
 import { launcherOf, numbers, runBoth } from './run-launcher.ts'
 import { variants } from './variants.ts'
@@ -285,6 +293,14 @@ describe('gatedDeltaRule on the cpu device', () => {
     for (const options of [{ mode: 'recurrent' }, { mode: 'chunked', chunk: 4 }, {}] as DeltaRuleOptions[]) {
       await expectSame(run(sizes, draw(sizes), 'cpu', options, true), expected)
     }
+  })
+
+  test.each(['recurrent', 'chunked'] as const)('is one launch in the mode %s', (mode) => {
+    const sizes = { B: 1, T: 9, H: 2, K: 4, V: 8 }
+    const { q, k, v, g, beta } = operands(sizes, draw(sizes), 'cpu')
+    using rule = capture(() => gatedDeltaRule(q, k, v, g, beta, { mode }).out)
+    scope(() => rule())
+    expect(rule.explain()).toContain(recurrentDeltaForward.name)
   })
 
   test('has gradients of each result alone', async () => {
