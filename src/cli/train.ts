@@ -4,6 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
+import { mixerNamed } from '../lab/mixers.ts'
 import { type MeasuredRun, type ReportOptions, reportData } from '../lab/report.ts'
 import { trainConfig } from '../train/config.ts'
 import { LiveDisplay } from '../train/live.ts'
@@ -15,7 +16,8 @@ const usage = `usage: sluice train --data FILE [--config FILE] [options]
        sluice train --resume FOLDER [--steps N]
 
   --data FILE      a UTF-8 text to learn from
-  --task NAME      a generated task: copy, selectiveCopy, multiQueryRecall, parity, modularArithmetic
+  --task NAME      a generated task: mqar, copy, selective-copy, parity, modular
+  --mixer NAME     what mixes tokens: attention (default), delta-net, delta-net-negative, gated-delta-net, hybrid
   --config FILE    JSON; every key has a default (docs/training.md lists them)
   --name NAME      of the run; its folder is runs/NAME
   --steps N        how far to train
@@ -46,7 +48,7 @@ function runFolder(resume: string): string {
 }
 
 /** What a resumed run does not take, because it keeps its own. */
-const fixed = ['data', 'task', 'config', 'name', 'seed'] as const
+const fixed = ['data', 'task', 'mixer', 'config', 'name', 'seed'] as const
 
 async function planned(values: Record<string, string | undefined>): Promise<TrainOptions & { folder: string }> {
   const steps = wholeNumber('steps', values.steps)
@@ -61,8 +63,9 @@ async function planned(values: Record<string, string | undefined>): Promise<Trai
   }
   const given = values.config === undefined ? {} : await readConfig(values.config)
   const config: Record<string, unknown> = { ...given }
-  if (values.data !== undefined) config.data = { ...dataOf(given), text: values.data, task: undefined }
-  if (values.task !== undefined) config.data = { ...dataOf(given), task: values.task, text: values.data }
+  if (values.data !== undefined) config.data = { ...sectionOf('data', given), text: values.data, task: undefined }
+  if (values.task !== undefined) config.data = { ...sectionOf('data', given), task: values.task, text: values.data }
+  if (values.mixer !== undefined) config.model = { ...sectionOf('model', given), ...mixerNamed(values.mixer).model }
   const seed = wholeNumber('seed', values.seed)
   if (values.name !== undefined) config.name = values.name
   if (steps !== undefined) config.steps = steps
@@ -74,10 +77,15 @@ async function planned(values: Record<string, string | undefined>): Promise<Trai
   return { folder: join('runs', name), config }
 }
 
-/** The data section of a configuration; one of another type is left for `trainConfig` to refuse. */
-function dataOf({ data }: Record<string, unknown>): object {
-  if (data === undefined || (typeof data === 'object' && data !== null && !Array.isArray(data))) return data ?? {}
-  throw new SluiceError('sluice train', `data must be an object in the configuration, got ${JSON.stringify(data)}`)
+/** A section of a configuration; one of another type is refused as `trainConfig` would. */
+function sectionOf(name: string, { [name]: section }: Record<string, unknown>): object {
+  if (section === undefined || (typeof section === 'object' && section !== null && !Array.isArray(section))) {
+    return section ?? {}
+  }
+  throw new SluiceError(
+    'sluice train',
+    `${name} must be an object in the configuration, got ${JSON.stringify(section)}`,
+  )
 }
 
 /** Trains with a live line, and stops cleanly on Ctrl-C. */
@@ -130,6 +138,7 @@ export const trainCommand = {
       options: {
         data: text,
         task: text,
+        mixer: text,
         config: text,
         name: text,
         steps: text,

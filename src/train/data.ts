@@ -1,9 +1,8 @@
 /** The batches of a run: training batches in an order fixed by the seed, and held-out ones that never change. */
 import { SluiceError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
 import { Generator } from '../tensor/random.ts'
 import type { TrainConfig } from './config.ts'
-import { ignoredTarget, tasks } from './tasks.ts'
+import { ignoredTarget, taskNamed } from './tasks.ts'
 import { heldOutBatches, loadText, splitTokens, type TokenBatch, textBatch } from './text.ts'
 import { ByteTokenizer, CharTokenizer, type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'
 
@@ -106,14 +105,7 @@ function fingerprint(ids: Int32Array): number {
 }
 
 function taskData(config: TrainConfig, name: string, generator: Generator): RunData {
-  const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined
-  if (!task) {
-    const known = Object.keys(tasks)
-    throw new SluiceError(
-      'train',
-      `there is no task '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
-    )
-  }
+  const task = taskNamed(name)
   const options = { batchSize: config.batchSize, ...config.data.taskOptions }
   const held = new Generator(streamSeed(config.seed, 2))
   const heldOut = Array.from({ length: config.evaluationBatches }, () => task.generate(held, options))

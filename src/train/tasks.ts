@@ -5,6 +5,8 @@
  * const { inputs, targets, B, T, vocabularySize } = tasks.parity!.generate(generator, { maxLength: 20 })
  */
 
+import { SluiceError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { copyTaskDefinition, selectiveCopyTaskDefinition } from './tasks-copy.ts'
 import type { TaskDefinition } from './tasks-definition.ts'
 import { modularArithmeticTaskDefinition } from './tasks-modular.ts'
@@ -27,3 +29,23 @@ export const tasks: Readonly<Record<string, TaskDefinition>> = Object.fromEntrie
     modularArithmeticTaskDefinition,
   ].map((task): [string, TaskDefinition] => [task.name, task]),
 )
+
+/** What the literature calls some of them. */
+const otherNames: Readonly<Record<string, string>> = { mqar: 'multiQueryRecall', modular: 'modularArithmetic' }
+
+/**
+ * The task of that name: one of `tasks`, written `selectiveCopy` or `selective-copy`, or `mqar`, `modular`.
+ *
+ * @throws SluiceError naming the nearest one
+ */
+export function taskNamed(name: string): TaskDefinition {
+  const camelCase = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+  for (const key of [camelCase, Object.hasOwn(otherNames, name) ? otherNames[name] : '']) {
+    if (Object.hasOwn(tasks, key)) return tasks[key]!
+  }
+  const known = [...Object.keys(tasks), ...Object.keys(otherNames)]
+  throw new SluiceError(
+    'train',
+    `there is no task '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
+  )
+}

@@ -35,13 +35,14 @@ export interface ReportGateScores {
   shareAboveNineTenths: number
 }
 
-/** One trained model; what was not measured is left out, and the report leaves out its figure. */
+/** One model; what was not measured is left out, and the report leaves out its figure. */
 export interface ReportRun {
   name: string
   parameters: number
-  steps: number
-  seconds: number
-  tokensPerSecond: number
+  /** Of training; a model that came trained has none. */
+  steps?: number
+  seconds?: number
+  tokensPerSecond?: number
   trainLoss: LossPoint[]
   heldOutLoss: LossPoint[]
   finalHeldOutLoss: number

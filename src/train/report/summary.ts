@@ -37,8 +37,9 @@ export function header(data: ReportData): Markup {
 }
 
 function lead({ runs, text, baselines, lossUnit = 'nats per character' }: ReportData): string {
-  const steps = [...new Set(runs.map((run) => run.steps))]
-  const trained = `${['One', 'Two', 'Three', 'Four'][runs.length - 1] ?? runs.length} model${runs.length === 1 ? '' : 's'} trained`
+  const steps = [...new Set(runs.flatMap((run) => run.steps ?? []))]
+  const verb = steps.length > 0 ? 'trained' : 'read'
+  const trained = `${['One', 'Two', 'Three', 'Four'][runs.length - 1] ?? runs.length} model${runs.length === 1 ? '' : 's'} ${verb}`
   const read = text
     ? ` on <b>${escapeText(text.name)}</b> (${formatInteger(text.characters)} characters, vocabulary of ${formatInteger(text.vocabularySize)})`
     : ''
@@ -82,7 +83,7 @@ function allRows({ runs, baselines, lossUnit = 'nats per character' }: ReportDat
   const uniforms = new Set(runs.flatMap((run) => (run.firstToken ? [formatFixed(run.firstToken.uniform, 3)] : [])))
   return [
     { name: 'Parameters', cell: (run) => ({ value: formatInteger(run.parameters) }) },
-    { name: 'Steps', cell: (run) => ({ value: formatInteger(run.steps) }) },
+    { name: 'Steps', cell: ({ steps }) => shown(steps, formatInteger) },
     {
       name: 'Held-out loss',
       note: escapeText(lossUnit),
@@ -124,10 +125,14 @@ function allRows({ runs, baselines, lossUnit = 'nats per character' }: ReportDat
     {
       name: 'Speed',
       note: 'tokens per second in training',
-      cell: (run) => ({ value: formatCompact(run.tokensPerSecond) }),
+      cell: ({ tokensPerSecond }) => shown(tokensPerSecond, formatCompact),
     },
-    { name: 'Training time', cell: (run) => ({ value: formatDuration(run.seconds) }) },
+    { name: 'Training time', cell: ({ seconds }) => shown(seconds, formatDuration) },
   ]
+}
+
+function shown(value: number | undefined, format: (value: number) => string): Cell | undefined {
+  return value === undefined ? undefined : { value: format(value) }
 }
 
 function besideBaseline(loss: number, baseline: { name: string; loss: number }): string {
