@@ -236,6 +236,22 @@ describe('sample', () => {
   })
 })
 
+describe('tasks', () => {
+  it('trains every mixer from every seed, keeps the results, and writes the table', async () => {
+    const given = ['tasks', '--tasks', 'parity', '--mixers', 'attention,hybrid', '--seeds', '1,2', '--steps', '1']
+    const { code, stdout, stderr } = await sluice([...given, '--out', 'table.md'])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^4\/4 parity, (attention|hybrid), seed [12]: -?\d+\.\d % after 1 steps/m)
+    const table = await readFile(join(cwd, 'table.md'), 'utf8')
+    expect(table).toMatch(/^\| attention \| (-?\d+\.\d) \(\S+ to \S+\) \| .* \| 1 \| \d+ \| 1, 2 \|$/m)
+    expect(table).toMatch(/^\| hybrid \|/m)
+    const again = await sluice(given)
+    expect(again.code).toBe(0)
+    expect(again.stdout).not.toContain('4/4')
+    expect(again.stdout.trim()).toBe(table.slice(table.indexOf('###')).trim())
+  })
+})
+
 describe('bad input', () => {
   const small = ['--config', 'config.json', '--name', 'wrong']
 
@@ -261,7 +277,7 @@ describe('bad input', () => {
   })
 
   it.each([
-    [['trian'], "sluice: there is no command 'trian'; the nearest is train, all are demo, train, sample, check"],
+    [['trian'], "sluice: there is no command 'trian'; the nearest is train, all are demo, train, sample, tasks, check"],
     [['train'], 'sluice train: there is nothing to learn from: give --data FILE or --task NAME'],
     [['train', '--dta', 'x'], "sluice train: Unknown option '--dta'"],
     [['train', '--data'], "sluice train: Option '--data <value>' argument missing"],
@@ -272,6 +288,13 @@ describe('bad input', () => {
     [['train', '--data', 'short.txt', ...small], 'train: the text has 8 tokens to train on and 1 held out'],
     [['train', '--data', 'latin1.txt', ...small], 'loadText: latin1.txt is not UTF-8: byte 0xe9 at position 3'],
     [['train', '--data', 'text.txt', '--task', 'copy'], 'trainConfig: data has both a text and a task'],
+    [
+      ['train', '--task', 'copy', '--mixer', 'gated-delta', ...small],
+      "mixer: there is no mixer 'gated-delta'; the nearest is gated-delta-net",
+    ],
+    [['tasks', '--tasks', 'mqra'], "toyTask: there is no toy task 'mqra'; the nearest is mqar"],
+    [['tasks', '--mixers', 'hybird'], "mixer: there is no mixer 'hybird'; the nearest is hybrid"],
+    [['tasks', '--seeds', '1,x'], "sluice: --seeds must be a whole number from 0, got 'x'"],
     [['train', '--task', 'coyp', ...small], "train: there is no task 'coyp'; the nearest is copy"],
     [
       ['train', '--data', 'text.txt', '--config', 'none.json'],
