@@ -14,7 +14,7 @@ import { type ProcessJob, runProcesses } from './processes.ts'
 const usage = `usage: sluice tasks [options]
 
   --tasks LIST    of ${toyTasks.map(({ name }) => name).join(', ')} (all)
-  --mixers LIST   of ${Object.keys(mixers).join(', ')} (all)
+  --mixers LIST   of ${Object.keys(mixers).join(', ')} (those that each task compares)
   --seeds LIST    whole numbers with commas between them (1,2,3)
   --steps N       at most so many training steps (each task's own)
   --jobs N        processes at a time (as many as there are processors)
@@ -67,18 +67,26 @@ export const tasksCommand = {
       },
     })
     const names = values.tasks?.split(',') ?? toyTasks.map(({ name }) => name)
-    const mixing = values.mixers?.split(',') ?? Object.keys(mixers)
+    const mixing = values.mixers?.split(',')
     const seeds = (values.seeds ?? '1,2,3').split(',').map((seed) => wholeNumber('seeds', seed)!)
     const steps = wholeNumber('steps', values.steps)
     for (const name of names) toyTaskNamed(name)
-    for (const name of mixing) mixerNamed(name)
+    for (const name of mixing ?? []) mixerNamed(name)
     if (values.one) {
       await device('cpu')
+      if (names.length !== 1 || mixing?.length !== 1 || seeds.length !== 1) {
+        throw new SluiceError(
+          'sluice tasks',
+          '--one runs one task, one mixer and one seed: give --tasks, --mixers, --seeds',
+        )
+      }
       console.log(JSON.stringify(await runToyTask(names[0], mixing[0], seeds[0], { steps })))
       return
     }
     const folder = values.folder ?? join('runs', 'tasks')
-    const wanted = names.flatMap((task) => mixing.flatMap((mixer) => seeds.map((seed) => ({ task, mixer, seed }))))
+    const wanted = names.flatMap((task) =>
+      (mixing ?? toyTaskNamed(task).mixers).flatMap((mixer) => seeds.map((seed) => ({ task, mixer, seed }))),
+    )
     const results: ToyResult[] = []
     const failures: string[] = []
     const jobs: ProcessJob[] = []

@@ -1,5 +1,5 @@
 /** `sluice train`: trains on the user's own text or on a generated task, and writes the run's report. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
@@ -10,6 +10,7 @@ import { trainConfig } from '../train/config.ts'
 import { LiveDisplay } from '../train/live.ts'
 import { type TrainOptions, type TrainResult, train } from '../train/trainer.ts'
 import { interruptSignal, wholeNumber } from './options.ts'
+import { writePage } from './page.ts'
 
 const usage = `usage: sluice train --data FILE [--config FILE] [options]
        sluice train --task NAME [--config FILE] [options]
@@ -120,12 +121,7 @@ export async function writeReport(
   runs: readonly MeasuredRun[],
   options?: ReportOptions,
 ): Promise<string> {
-  // Loaded here, as the library of charts takes longer to load than all else together.
-  const { renderReport } = await import('../train/report/report.ts')
-  const path = join(folder, 'report.html')
-  await mkdir(folder, { recursive: true })
-  await writeFile(path, renderReport(await reportData(title, runs, options)))
-  return path
+  return writePage(join(folder, 'report.html'), await reportData(title, runs, options))
 }
 
 export const trainCommand = {

@@ -21,8 +21,10 @@ import { needRank } from '../ops/operands.ts'
 import { concat } from '../ops/parts.ts'
 import { logsumexp } from '../ops/reduce.ts'
 import { tensor } from '../tensor/create.ts'
+import { sizeOf } from '../tensor/shape.ts'
 import { fromData, scope, type Tensor } from '../tensor/tensor.ts'
 import { type Checkpoint, fill, type LeftOut, openCheckpoint } from './checkpoint.ts'
+import { allWeights } from './families/decoder.ts'
 
 export interface OpenPretrainedOptions extends DeviceOption {
   /** 'visual': leave out the weights of a part that sees images. Those of multi-token prediction are never read here. */
@@ -101,7 +103,11 @@ export class StreamedTransformer {
    * @param targets int32 [B, T]: the token that follows each
    * @param options `ignoreIndex`: positions with this target do not count; NaN when none is left
    */
-  async loss(tokens: Tensor, targets: Tensor, options: { readonly ignoreIndex?: number } = {}): Promise<number> {
+  async loss(
+    tokens: Tensor,
+    targets: Tensor,
+    options: StreamedForwardOptions & { readonly ignoreIndex?: number } = {},
+  ): Promise<number> {
     const { vocabularySize: V } = this.config
     const wanted = await targets.data()
     const isCounted = (target: number): boolean => target !== options.ignoreIndex
@@ -114,7 +120,7 @@ export class StreamedTransformer {
           : `expected targets of the shape of tokens, [${tokens.shape.join(', ')}], got [${targets.shape.join(', ')}]`,
       )
     }
-    const hidden = await this.#hidden(tokens, {})
+    const hidden = await this.#hidden(tokens, options)
     // log of the sum of exponentials so far, and the target's logit, in double precision on the host.
     const total = new Float64Array(wanted.length).fill(Number.NEGATIVE_INFINITY)
     const chosen = new Float64Array(wanted.length)
@@ -144,6 +150,13 @@ export class StreamedTransformer {
       count++
     }
     return sum / count
+  }
+
+  /** Number of values in the weights, as `Transformer` counts them; those for the token after next are left out. */
+  get parameterCount(): number {
+    return allWeights({ ...this.#checkpoint.weights, nextToken: [] })
+      .flatMap(({ file }) => file)
+      .reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   }
 
   /** Closes the files. */

@@ -31,7 +31,7 @@ export async function reportData(
   const { data, config } = first
   return {
     title,
-    createdAt: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+    createdAt: createdNow(),
     configuration: { ...config, model: first.model.config },
     text: data.text && {
       name: textName ?? config.data.text ?? 'text',
@@ -43,6 +43,9 @@ export async function reportData(
     runs: await Promise.all(runs.map((run) => measure(run, prompt))),
   }
 }
+
+/** The time as a report shows it. */
+export const createdNow = (): string => `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
 function lossUnit({ data, config }: TrainResult): string {
   if (!data.tokenizer) return 'nats per answer'

@@ -31,10 +31,17 @@ export interface ToyTask {
   readonly enough: number
   readonly model: Readonly<Record<string, unknown>>
   readonly config: Readonly<Record<string, unknown>>
+  /** Those that are compared unless asked otherwise. */
+  readonly mixers: readonly string[]
   readonly source: string
 }
 
-const small = { width: 64, layers: 2, heads: 2, gate: 'headwise' }
+const small = { width: 64, layers: 2, heads: 4, gate: 'headwise' }
+const optimizer = { learningRate: 4e-3 }
+
+const usual = ['attention', 'delta-net', 'gated-delta-net', 'hybrid']
+/** Where the sign of the memory's eigenvalues decides. */
+const withNegative = ['attention', 'delta-net', 'delta-net-negative', 'gated-delta-net', 'hybrid']
 
 /** Every row, in the order of the table. */
 export const toyTasks: readonly ToyTask[] = [
@@ -50,7 +57,8 @@ export const toyTasks: readonly ToyTask[] = [
     steps: 3000,
     enough: 0.995,
     model: small,
-    config: { batchSize: 64, optimizer: { learningRate: 3e-3 } },
+    config: { batchSize: 64, optimizer },
+    mixers: usual,
     source: 'Zoology, arXiv 2312.04927',
   },
   {
@@ -65,7 +73,8 @@ export const toyTasks: readonly ToyTask[] = [
     steps: 2000,
     enough: 0.995,
     model: small,
-    config: { batchSize: 32, optimizer: { learningRate: 3e-3 } },
+    config: { batchSize: 32, optimizer },
+    mixers: usual,
     source: 'MAD, arXiv 2403.17844',
   },
   {
@@ -80,7 +89,8 @@ export const toyTasks: readonly ToyTask[] = [
     steps: 3000,
     enough: 0.995,
     model: small,
-    config: { batchSize: 32, optimizer: { learningRate: 3e-3 } },
+    config: { batchSize: 32, optimizer },
+    mixers: usual,
     source: 'MAD, arXiv 2403.17844',
   },
   {
@@ -92,10 +102,11 @@ export const toyTasks: readonly ToyTask[] = [
     countFrom: 40,
     testBatches: 8,
     chance: 0.5,
-    steps: 3000,
+    steps: 2500,
     enough: 2,
     model: { ...small, position: 'none' },
-    config: { batchSize: 64, optimizer: { learningRate: 3e-3 } },
+    config: { batchSize: 32, optimizer },
+    mixers: withNegative,
     source: 'arXiv 2411.12537',
   },
   {
@@ -107,10 +118,11 @@ export const toyTasks: readonly ToyTask[] = [
     countFrom: 40,
     testBatches: 8,
     chance: 0.2,
-    steps: 3000,
+    steps: 1500,
     enough: 2,
     model: { ...small, position: 'none' },
-    config: { batchSize: 64, optimizer: { learningRate: 3e-3 } },
+    config: { batchSize: 32, optimizer },
+    mixers: withNegative,
     source: 'arXiv 2411.12537',
   },
 ]
