@@ -236,6 +236,37 @@ describe('sample', () => {
   })
 })
 
+describe('inspect', () => {
+  it('prints layers of a run beside those of its export, and writes the report', async () => {
+    await sluice(['train', '--data', 'text.txt', '--config', 'config.json', '--name', 'looked', '--overwrite'])
+    const exported = await sluice(['export', 'runs/looked', 'looked-export', '--family', 'qwen3'])
+    expect([exported.code, exported.stderr]).toEqual([0, ''])
+    const { code, stdout, stderr } = await sluice([
+      'inspect',
+      'runs/looked',
+      'looked-export',
+      '--text',
+      'text.txt',
+      '--heads',
+    ])
+    expect([code, stderr]).toEqual([0, ''])
+    const losses = [...stdout.matchAll(/loss (\S+) nats a token on 256 tokens/g)].map(([, loss]) => loss)
+    expect(losses).toHaveLength(2)
+    expect(losses[1]).toBe(losses[0])
+    // The same model twice: the columns of one are those of the other.
+    const rows = stdout.split('\n').filter((line) => /^(0 attention| {2}head \d|all) /.test(line))
+    expect(rows).toHaveLength(4)
+    for (const row of rows) {
+      const cells = row
+        .replace(/^(0 attention| {2}head \d|all)/, '')
+        .trim()
+        .split(/\s+/)
+      expect(cells.slice(cells.length / 2)).toEqual(cells.slice(0, cells.length / 2))
+    }
+    expect(await readFile(join(cwd, 'inspect.html'), 'utf8')).toContain('looked-export')
+  })
+})
+
 describe('tasks', () => {
   it('trains every mixer from every seed, keeps the results, and writes the table', async () => {
     const given = ['tasks', '--tasks', 'parity', '--mixers', 'attention,hybrid', '--seeds', '1,2', '--steps', '1']
@@ -292,6 +323,11 @@ describe('bad input', () => {
       ['train', '--task', 'copy', '--mixer', 'gated-delta', ...small],
       "mixer: there is no mixer 'gated-delta'; the nearest is gated-delta-net",
     ],
+    [['inspect', '--text', 'text.txt'], 'sluice inspect: expected the folders of one or more models'],
+    [['inspect', 'runs/small'], 'sluice inspect: give the text that is read: --text FILE'],
+    [['inspect', 'runs/foreign', '--text', 'text.txt'], 'is a checkpoint, but not one of a training run'],
+    [['inspect', 'runs/small', '--text', 'text.txt', '--tokens', '0'], 'sluice inspect: --tokens must be at least 1'],
+    [['inspect', 'runs/small', '--text', 'empty.txt'], 'sluice inspect: the text has 0 tokens, two are needed'],
     [['tasks', '--tasks', 'mqra'], "toyTask: there is no toy task 'mqra'; the nearest is mqar"],
     [['tasks', '--mixers', 'hybird'], "mixer: there is no mixer 'hybird'; the nearest is hybrid"],
     [['tasks', '--seeds', '1,x'], "sluice: --seeds must be a whole number from 0, got 'x'"],

@@ -17,6 +17,11 @@ interface Row {
   cell(run: ReportRun): Cell | undefined
 }
 
+/** Whether any was trained for this report; models that came trained are only read with. */
+const isTraining = (runs: readonly ReportRun[]): boolean => runs.some(({ steps }) => steps !== undefined)
+
+const lossName = (runs: readonly ReportRun[]): string => (isTraining(runs) ? 'Held-out loss' : 'Loss')
+
 export const loss3 = (value: number): string => formatFixed(value, 3)
 
 /** Title, date, and one paragraph of what was trained and how it ended. */
@@ -38,7 +43,7 @@ export function header(data: ReportData): Markup {
 
 function lead({ runs, text, baselines, lossUnit = 'nats per character' }: ReportData): string {
   const steps = [...new Set(runs.flatMap((run) => run.steps ?? []))]
-  const verb = steps.length > 0 ? 'trained' : 'read'
+  const verb = isTraining(runs) ? 'trained' : 'looked into'
   const trained = `${['One', 'Two', 'Three', 'Four'][runs.length - 1] ?? runs.length} model${runs.length === 1 ? '' : 's'} ${verb}`
   const read = text
     ? ` on <b>${escapeText(text.name)}</b> (${formatInteger(text.characters)} characters, vocabulary of ${formatInteger(text.vocabularySize)})`
@@ -46,7 +51,7 @@ function lead({ runs, text, baselines, lossUnit = 'nats per character' }: Report
   const long = steps.length === 1 ? ` for ${formatInteger(steps[0]!)} steps${runs.length > 1 ? ' each' : ''}` : ''
   const losses = valuesOf(runs, (run) => run.finalHeldOutLoss, loss3)
   const beside = baselines.map(({ name, loss }) => `${escapeText(name)}\u00a0${loss3(loss)}`).join(', ')
-  const ended = `Held-out loss in ${escapeText(lossUnit)}: ${losses}${beside ? `; for comparison, ${beside}` : ''}.`
+  const ended = `${lossName(runs)} in ${escapeText(lossUnit)}: ${losses}${beside ? `; for comparison, ${beside}` : ''}.`
   return `${trained}${read}${long}. ${ended}`
 }
 
@@ -85,7 +90,7 @@ function allRows({ runs, baselines, lossUnit = 'nats per character' }: ReportDat
     { name: 'Parameters', cell: (run) => ({ value: formatInteger(run.parameters) }) },
     { name: 'Steps', cell: ({ steps }) => shown(steps, formatInteger) },
     {
-      name: 'Held-out loss',
+      name: lossName(runs),
       note: escapeText(lossUnit),
       cell: ({ finalHeldOutLoss }) => ({
         value: `<b>${loss3(finalHeldOutLoss)}</b>`,
@@ -165,7 +170,7 @@ function tableCaption({ runs }: ReportData): string {
     sizes.length > 1
       ? `The runs differ in size, by up to ${apart === '0%' ? `${formatInteger(most - least)} parameters` : `${apart} in parameters`}.`
       : ''
-  const order = orderOf('The held-out loss', runs, (run) => run.finalHeldOutLoss, loss3)
+  const order = orderOf(`The ${lossName(runs).toLowerCase()}`, runs, (run) => run.finalHeldOutLoss, loss3)
   const seeds = runs.length > 1 ? 'One run each cannot tell a small difference in loss from the luck of a seed.' : ''
   return paragraph(
     runs.length > 1 ? 'The runs side by side; a lower loss is better.' : 'The run in figures; a lower loss is better.',
