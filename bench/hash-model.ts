@@ -106,7 +106,7 @@ export function hashWeights({ layers, width: C, T }: HashModelSize): Map<string,
     at('attention.outputProjection', transposed(weights(11 + 10 * l, C * C, residual), C, C))
     at('feedForward.upProjection', transposed(weights(12 + 10 * l, 4 * C * C), C, 4 * C))
     at('feedForward.downProjection', transposed(weights(13 + 10 * l, 4 * C * C, residual), 4 * C, C))
-    at('attentionNorm', ones)
+    at('mixerNorm', ones)
     at('feedForwardNorm', ones)
   }
   return state

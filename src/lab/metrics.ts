@@ -12,23 +12,27 @@ import type { TokenBatch } from '../train/text.ts'
 
 /** One layer's observation, read into host memory. */
 export interface LayerReading {
-  /** [B, H, T, T], row-major. */
-  readonly weights: Float32Array
-  /** Activated gate scores, in any shape; undefined without a gate. */
+  /** [B, H, T, T], row-major; undefined in a delta layer, which has no attention. */
+  readonly weights: Float32Array | undefined
+  /** Activated gate scores of attention, in any shape; undefined without a gate and in a delta layer. */
   readonly gateScores: Float32Array | undefined
   /** The layer's output, after both residual additions, [B, T, C]. */
   readonly output: Float32Array
+  /** H, heads of attention; 0 in a delta layer. */
   readonly heads: number
 }
 
 /** Runs a model on a batch and reads what each layer shows. */
 export async function readLayers(model: Transformer, { inputs, B, T }: TokenBatch): Promise<LayerReading[]> {
-  const seen: { weights: Tensor; gateScores: Tensor | null; output: Tensor }[] = []
+  const seen: { weights?: Tensor; gateScores?: Tensor | null; output: Tensor }[] = []
   // The observed tensors live as long as the scope around the call, so they are returned from it.
   scope(() =>
     noGrad(() => {
       model.forward(tensor(inputs, { shape: [B, T], device: model.device }), {
-        observe: ({ weights, gateScores, hidden }) => seen.push({ weights, gateScores, output: hidden }),
+        observe: (layer) =>
+          layer.type === 'attention'
+            ? seen.push({ weights: layer.weights, gateScores: layer.gateScores, output: layer.hidden })
+            : seen.push({ output: layer.hidden }),
       })
       return seen
     }),
@@ -37,12 +41,12 @@ export async function readLayers(model: Transformer, { inputs, B, T }: TokenBatc
   const readings: LayerReading[] = []
   for (const { weights, gateScores, output } of seen) {
     readings.push({
-      weights: await read(weights),
+      weights: weights && (await read(weights)),
       gateScores: gateScores ? await read(gateScores) : undefined,
       output: await read(output),
-      heads: weights.shape[1],
+      heads: weights?.shape[1] ?? 0,
     })
-    weights.dispose()
+    weights?.dispose()
     gateScores?.dispose()
     output.dispose()
   }
@@ -50,7 +54,7 @@ export async function readLayers(model: Transformer, { inputs, B, T }: TokenBatc
 }
 
 export interface AttentionSink {
-  /** Mean attention on the first token, by layer and head. */
+  /** Mean attention on the first token, by layer and head; an empty list for a delta layer. */
   readonly perLayerHead: number[][]
   /** The mean of these: F-Attn in the paper's table 4. */
   readonly mean: number
@@ -66,6 +70,8 @@ export interface AttentionSink {
  * Gated Attention, NeurIPS 2025, section 4.3; the uniform share is subtracted because at short contexts it is not small
  * (0.074 at 64 tokens).
  *
+ * @throws SluiceError when no layer has attention
+ *
  * @example
  * const { mean, corrected } = await attentionSink(model, batch)
  */
@@ -74,7 +80,13 @@ export async function attentionSink(model: Transformer, batch: TokenBatch): Prom
 }
 
 export function sinkOf(layers: readonly LayerReading[], { B, T }: { B: number; T: number }): AttentionSink {
-  const perLayerHead = layers.map(({ weights, heads }) =>
+  if (!layers.some(({ weights }) => weights)) {
+    throw new SluiceError(
+      'attentionSink',
+      `none of the ${layers.length} layers has attention; there is no sink to measure`,
+    )
+  }
+  const perLayerHead = layers.map(({ weights = new Float32Array(), heads }) =>
     Array.from({ length: heads }, (_, h) => {
       let sum = 0
       for (let b = 0; b < B; b++) {
@@ -93,8 +105,8 @@ export function sinkOf(layers: readonly LayerReading[], { B, T }: { B: number; T
 }
 
 export interface GateScores {
-  /** Counts of scores in equal bins on [0, 1], by layer; scores outside go to the nearest bin. */
-  readonly layers: { counts: number[]; mean: number }[]
+  /** Counts of scores in equal bins on [0, 1], by layer that has a gate; scores outside go to the nearest bin. */
+  readonly layers: { layer: number; counts: number[]; mean: number }[]
   readonly mean: number
   readonly shareBelowTenth: number
   readonly shareAboveNineTenths: number
@@ -109,22 +121,22 @@ export function scoresOf(layers: readonly LayerReading[], bins = 20): GateScores
   if (!(Number.isInteger(bins) && bins >= 1)) {
     throw new SluiceError('gateScores', `bins must be a positive integer, got ${bins}`)
   }
-  const scored = layers.flatMap(({ gateScores }) => (gateScores ? [gateScores] : []))
+  const scored = layers.flatMap(({ gateScores: scores }, layer) => (scores ? [{ layer, scores }] : []))
   if (scored.length === 0) return undefined
-  const total = scored.reduce((n, scores) => n + scores.length, 0)
+  const total = scored.reduce((n, { scores }) => n + scores.length, 0)
   const share = (test: (s: number) => boolean) =>
-    scored.reduce((n, scores) => n + scores.reduce((k, s) => k + (test(s) ? 1 : 0), 0), 0) / total
-  const perLayer = scored.map((scores) => {
+    scored.reduce((n, { scores }) => n + scores.reduce((k, s) => k + (test(s) ? 1 : 0), 0), 0) / total
+  const perLayer = scored.map(({ layer, scores }) => {
     const counts = new Array<number>(bins).fill(0)
     let sum = 0
     for (const s of scores) {
       counts[Math.min(bins - 1, Math.max(0, Math.floor(s * bins)))]++
       sum += s
     }
-    return { counts, mean: sum / scores.length, sum }
+    return { layer, counts, mean: sum / scores.length, sum }
   })
   return {
-    layers: perLayer.map(({ counts, mean }) => ({ counts, mean })),
+    layers: perLayer.map(({ layer, counts, mean }) => ({ layer, counts, mean })),
     mean: perLayer.reduce((a, { sum }) => a + sum, 0) / total,
     shareBelowTenth: share((s) => s < 0.1),
     shareAboveNineTenths: share((s) => s > 0.9),

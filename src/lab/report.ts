@@ -70,11 +70,11 @@ async function measure({ name, result, sample }: MeasuredRun, prompt: string | u
     attention: {
       tokens: showTokens(batch, data.tokenizer),
       // The maps show the first row alone: an average over texts has no tokens to name.
-      layers: layers.map(({ weights, heads }) => ({
+      layers: layers.map(({ weights = new Float32Array(), heads }) => ({
         heads: Array.from({ length: heads }, (_, h) => weights.slice(h * batch.T ** 2, (h + 1) * batch.T ** 2)),
       })),
     },
-    firstToken: sinkOf(layers, batch),
+    firstToken: layers.some(({ weights }) => weights) ? sinkOf(layers, batch) : undefined,
     gateScores: scoresOf(layers),
     maximumActivation: activation.perLayer,
   }

@@ -72,24 +72,24 @@ export class GatedAttention extends Module {
   constructor(settings: AttentionConfigInput, options: DeviceOption = {}) {
     super()
     const config = attentionConfig(settings)
-    const { width: C, heads: H, keyValueHeads: KV, headWidth: D, gate, initStd: std, eps } = config
+    const { width: C, heads: H, keyValueHeads: KV, headWidth: D, gate, bias, initStd: std, eps } = config
     const headNorm = () => new RMSNorm(D, { ...options, eps, zeroCentred: config.zeroCentredNorm })
     this.config = config
-    this.queryProjection = new Linear(C, H * D, { ...options, std })
-    this.keyProjection = new Linear(C, KV * D, { ...options, std })
-    this.valueProjection = new Linear(C, KV * D, { ...options, std })
+    this.queryProjection = new Linear(C, H * D, { ...options, bias, std })
+    this.keyProjection = new Linear(C, KV * D, { ...options, bias, std })
+    this.valueProjection = new Linear(C, KV * D, { ...options, bias, std })
     this.gateProjection = null
     this.gateLogits = null
     if (gate !== 'none') {
       const [heads, wide] = gatedShape(gate, config)
       const each = gate.grain === 'headwise' ? 1 : wide
       if (gate.input === 'none') this.gateLogits = constantParameter([heads, each], 0, options)
-      else this.gateProjection = new Linear(C, heads * each, { ...options, std: config.gateStd })
+      else this.gateProjection = new Linear(C, heads * each, { ...options, bias, std: config.gateStd })
     }
     this.queryNorm = config.queryKeyNorm ? headNorm() : null
     this.keyNorm = config.queryKeyNorm ? headNorm() : null
     this.headNorm = config.sdpaPost === 'headRmsNorm' ? headNorm() : null
-    this.outputProjection = new Linear(H * D, C, { ...options, std: config.outputStd })
+    this.outputProjection = new Linear(H * D, C, { ...options, bias, std: config.outputStd })
   }
 
   /** x [B, T, C] to [B, T, C]; x is the normed input, which the gate reads too. */

@@ -1,92 +1,123 @@
 /**
- * One layer of a transformer on its residual stream x [B, T, C]: x += attention(norm x); x += feedForward(norm x).
+ * One layer of a transformer on its residual stream x [B, T, C]: x += mixer(norm x); x += feedForward(norm x).
  *
- * With sandwich norm each branch is normalised again before it is added (Ding et al. 2021); `clip` bounds it before that.
+ * The mixer is attention or the delta rule; a mixture of experts may take the place of the feed-forward. With sandwich norm
+ * each branch is normalised again before it is added (Ding et al. 2021); `clip` bounds it before that.
  */
+import { SluiceError } from '../errors.ts'
 import { add } from '../ops/elementwise.ts'
 import { clamp } from '../ops/functions.ts'
 import { dropout } from '../ops/sequence.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type AttentionObservation, GatedAttention } from './attention.ts'
-import type { KeyValueCache } from './cache.ts'
-import type { TransformerConfig } from './config.ts'
+import type { DeltaCache, KeyValueCache, LayerCache } from './cache.ts'
+import type { LayerType, TransformerConfig } from './config.ts'
+import { type DeltaObservation, GatedDeltaNet } from './delta-net.ts'
+import { MixtureOfExperts, type Routing } from './experts.ts'
 import { FeedForward } from './feed-forward.ts'
 import type { DeviceOption } from './initial.ts'
 import { RMSNorm } from './layers.ts'
 import { Module } from './module.ts'
 
-/** What a block shows to an observer; see `AttentionObservation` for how long the tensors live. */
-export interface BlockObservation extends AttentionObservation {
+interface Hidden {
   /** The residual stream after the block, [B, T, C]. */
   readonly hidden: Tensor
 }
 
+/**
+ * What a block shows to an observer, by the type of its mixer; see `AttentionObservation` for how long the tensors live.
+ */
+export type BlockObservation =
+  | ({ readonly type: 'attention' } & AttentionObservation & Hidden)
+  | ({ readonly type: 'delta' } & DeltaObservation & Hidden)
+
+type MixerObservation =
+  | ({ readonly type: 'attention' } & AttentionObservation)
+  | ({ readonly type: 'delta' } & DeltaObservation)
+
 export interface BlockForwardOptions {
-  readonly cache?: KeyValueCache
+  readonly cache?: LayerCache
   /** Dropout is only at work when training; false unless given. */
   readonly training?: boolean
   readonly observe?: (seen: BlockObservation) => void
+  /** Called with how the experts' tokens were shared out, if the block has experts. */
+  readonly routed?: (routing: Routing) => void
+}
+
+export interface BlockOptions extends DeviceOption {
+  /** 'attention' unless given. */
+  readonly type?: LayerType
+  /** Experts in place of the feed-forward, as the config's `experts` describes them; false unless given. */
+  readonly experts?: boolean
 }
 
 export class Block extends Module {
-  readonly attentionNorm: RMSNorm
-  readonly attention: GatedAttention
-  readonly attentionOutputNorm: RMSNorm | null
+  readonly mixerNorm: RMSNorm
+  /** null in a delta layer */
+  readonly attention: GatedAttention | null
+  /** null in an attention layer */
+  readonly delta: GatedDeltaNet | null
+  readonly mixerOutputNorm: RMSNorm | null
   readonly feedForwardNorm: RMSNorm
-  readonly feedForward: FeedForward
+  /** null with experts */
+  readonly feedForward: FeedForward | null
+  readonly experts: MixtureOfExperts | null
   readonly feedForwardOutputNorm: RMSNorm | null
   readonly #clip: number | null
   readonly #dropout: number
 
   /** A layer of the model that `config` describes; output projections start smaller by 1 / sqrt(2 layers). */
-  constructor(config: TransformerConfig, options: DeviceOption = {}) {
+  constructor(config: TransformerConfig, { type = 'attention', experts = false, ...options }: BlockOptions = {}) {
     super()
     const { width, initStd: std, eps, zeroCentredNorm: zeroCentred } = config
     const outputStd = std / Math.sqrt(2 * config.layers)
     const norm = () => new RMSNorm(width, { ...options, eps, zeroCentred })
     const outputNorm = () => (config.norm === 'sandwich' ? norm() : null)
-    this.attentionNorm = norm()
-    this.attention = new GatedAttention(
-      {
-        width,
-        heads: config.heads,
-        keyValueHeads: config.keyValueHeads,
-        headWidth: config.headWidth,
-        gate: config.gate,
-        gateStd: config.gateStd,
-        sdpaPost: config.sdpaPost,
-        queryKeyNorm: config.queryKeyNorm,
-        zeroCentredNorm: zeroCentred,
-        eps,
-        initStd: std,
-        outputStd,
-        rope: config.position === 'rope' ? config.rope : null,
-      },
-      options,
-    )
-    this.attentionOutputNorm = outputNorm()
+    this.mixerNorm = norm()
+    this.attention = type === 'attention' ? attentionOf(config, outputStd, options) : null
+    this.delta =
+      type === 'delta' ? new GatedDeltaNet({ ...config.delta, width, eps, initStd: std, outputStd }, options) : null
+    this.mixerOutputNorm = outputNorm()
     this.feedForwardNorm = norm()
-    this.feedForward = new FeedForward(width, config.feedForwardWidth, {
-      ...options,
-      kind: config.feedForward,
-      std,
-      outputStd,
-    })
+    this.feedForward = null
+    this.experts = null
+    if (experts) this.experts = expertsOf(config, outputStd, options)
+    else {
+      const kind = config.feedForward
+      this.feedForward = new FeedForward(width, config.feedForwardWidth, { ...options, kind, std, outputStd })
+    }
     this.feedForwardOutputNorm = outputNorm()
     this.#clip = config.clip
     this.#dropout = config.dropout
   }
 
+  /** What mixes the positions. */
+  get type(): LayerType {
+    return this.delta ? 'delta' : 'attention'
+  }
+
   /** x [B, T, C] to [B, T, C]. */
-  forward(x: Tensor, { cache, training = false, observe }: BlockForwardOptions = {}): Tensor {
-    let seen: AttentionObservation | undefined
-    const look = observe && ((of: AttentionObservation) => void (seen = of))
-    const attended = this.attention.forward(this.attentionNorm.forward(x), { cache, observe: look })
-    const between = add(x, this.#branch(attended, this.attentionOutputNorm, training))
-    const fed = this.feedForward.forward(this.feedForwardNorm.forward(between))
+  forward(x: Tensor, { cache, training = false, observe, routed }: BlockForwardOptions = {}): Tensor {
+    let seen: MixerObservation | undefined
+    const mixed = this.#mixed(this.mixerNorm.forward(x), cache, observe && ((of) => void (seen = of)))
+    const between = add(x, this.#branch(mixed, this.mixerOutputNorm, training))
+    const normed = this.feedForwardNorm.forward(between)
+    const fed = this.experts ? this.experts.forward(normed, { routed }) : this.feedForward!.forward(normed)
     const y = add(between, this.#branch(fed, this.feedForwardOutputNorm, training))
     if (observe && seen) observe({ ...seen, hidden: y.detach() })
     return y
+  }
+
+  #mixed(x: Tensor, cache: LayerCache | undefined, look: ((of: MixerObservation) => void) | undefined): Tensor {
+    if (cache && cache.type !== this.type) {
+      throw new SluiceError('Block', `a layer of type '${this.type}' got a cache for '${cache.type}'`)
+    }
+    if (this.delta) {
+      const observe = look && ((of: DeltaObservation) => look({ type: 'delta', ...of }))
+      return this.delta.forward(x, { cache: cache as DeltaCache | undefined, observe })
+    }
+    const observe = look && ((of: AttentionObservation) => look({ type: 'attention', ...of }))
+    return this.attention!.forward(x, { cache: cache as KeyValueCache | undefined, observe })
   }
 
   /** A branch as it is added to the residual stream. */
@@ -95,4 +126,33 @@ export class Block extends Module {
     const normed = norm ? norm.forward(bounded) : bounded
     return training && this.#dropout > 0 ? dropout(normed, this.#dropout) : normed
   }
+}
+
+function attentionOf(config: TransformerConfig, outputStd: number, options: DeviceOption): GatedAttention {
+  return new GatedAttention(
+    {
+      width: config.width,
+      heads: config.heads,
+      keyValueHeads: config.keyValueHeads,
+      headWidth: config.headWidth,
+      gate: config.gate,
+      gateStd: config.gateStd,
+      sdpaPost: config.sdpaPost,
+      queryKeyNorm: config.queryKeyNorm,
+      bias: config.bias,
+      zeroCentredNorm: config.zeroCentredNorm,
+      eps: config.eps,
+      initStd: config.initStd,
+      outputStd,
+      rope: config.position === 'rope' ? config.rope : null,
+    },
+    options,
+  )
+}
+
+function expertsOf(config: TransformerConfig, outputStd: number, options: DeviceOption): MixtureOfExperts {
+  if (!config.experts) throw new SluiceError('Block', 'a block with experts needs them in the config')
+  const { count, active, width, sharedWidth, normalise } = config.experts
+  const settings = { modelWidth: config.width, count, active, width, sharedWidth, normalise }
+  return new MixtureOfExperts({ ...settings, initStd: config.initStd, outputStd }, options)
 }

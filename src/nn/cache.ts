@@ -1,11 +1,12 @@
-/** What attention remembers between steps of generation. */
+/** What layers remember between steps of generation. */
 import { concat } from '../ops/parts.ts'
 import { zeros } from '../tensor/create.ts'
 import { liveWith } from '../tensor/lifetime.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
-/** Keys (after their norm and rotary positions) and values of one layer, [B, S, KV, D] each, without history. */
+/** Keys (after their norm and rotary positions) and values of one attention layer, [B, S, KV, D] each, without history. */
 export class KeyValueCache {
+  readonly type = 'attention'
   #keys: Tensor | null = null
   #values: Tensor | null = null
   /** Holds the place of the cache among lifetimes: what is appended inside a scope lives as long as this. */
@@ -42,12 +43,65 @@ export class KeyValueCache {
   }
 }
 
-/** One cache a layer. */
-export class TransformerCache {
-  readonly layers: readonly KeyValueCache[]
+/** What one delta layer remembers: its memory and the last inputs of its convolution. Its size does not grow with time. */
+export class DeltaCache {
+  readonly type = 'delta'
+  #length = 0
+  #state: Tensor | null = null
+  #inputs: readonly Tensor[] = []
+  /** As in `KeyValueCache`. */
+  readonly #anchor: Tensor
 
-  constructor(layers: number, device?: string) {
-    this.layers = Array.from({ length: layers }, () => new KeyValueCache(device))
+  constructor(device?: string) {
+    this.#anchor = zeros([0], { device })
+  }
+
+  /** The number of positions that went in. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** The memory, [B, Hv, K, V]; null before the first position. */
+  get state(): Tensor | null {
+    return this.#state
+  }
+
+  /** The last W - 1 inputs of the convolution of queries, keys and values, [B, W - 1, channels] each; empty at first. */
+  get inputs(): readonly Tensor[] {
+    return this.#inputs
+  }
+
+  /** Takes over what is to be remembered after `steps` more positions. The cache keeps tensors of its own. */
+  advance(steps: number, state: Tensor, inputs: readonly Tensor[]): void {
+    const old = [this.#state, ...this.#inputs]
+    this.#state = this.#kept(state)
+    this.#inputs = inputs.map((t) => this.#kept(t))
+    this.#length += steps
+    for (const t of old) t?.dispose()
+  }
+
+  #kept(t: Tensor): Tensor {
+    const own = t.detach()
+    liveWith(own, this.#anchor)
+    return own
+  }
+
+  dispose(): void {
+    for (const t of [this.#state, ...this.#inputs]) t?.dispose()
+    this.#state = null
+    this.#inputs = []
+    this.#anchor.dispose()
+  }
+}
+
+export type LayerCache = KeyValueCache | DeltaCache
+
+/** One cache a layer, of the layer's type. */
+export class TransformerCache {
+  readonly layers: readonly LayerCache[]
+
+  constructor(layerTypes: readonly LayerCache['type'][], device?: string) {
+    this.layers = layerTypes.map((type) => (type === 'delta' ? new DeltaCache(device) : new KeyValueCache(device)))
   }
 
   /** Number of positions held. */

@@ -1,11 +1,14 @@
 /** Settings of attention layers and of whole models: plain JSON, checked, with every default filled in. */
 import { SluiceError } from '../errors.ts'
+import { type DeltaNetConfig, deltaNetConfig } from './delta-config.ts'
+import { type ExpertsConfig, type ExpertsConfigInput, expertsConfig } from './experts-config.ts'
 import { checkGate, type GateConfig, type GateInput, gateConfig, paperGateStd, withoutUndefined } from './gate.ts'
 import {
   type Check,
   checkRecord,
   evenInteger,
   flag,
+  needKeys,
   nonNegative,
   oneOf,
   orNull,
@@ -38,6 +41,11 @@ interface AttentionSettings {
   readonly sdpaPost: 'none' | 'headRmsNorm' | 'silu'
   /** RMSNorm of queries and keys over D, before rotary positions; true unless given. */
   readonly queryKeyNorm: boolean
+  /**
+   * Biases of attention's projections, 0 at the start; of the gate's too, whose rows are part of the query projection in
+   * published checkpoints. false unless given.
+   */
+  readonly bias: boolean
   /** All norms scale by 1 + weight, with the weight 0 at the start; false unless given. */
   readonly zeroCentredNorm: boolean
   /** Of all norms; 1e-6 unless given. */
@@ -62,10 +70,27 @@ export type AttentionConfigInput = Partial<Omit<AttentionConfig, 'gate' | 'rope'
   readonly rope?: Partial<RopeConfig> | null
 }
 
+/** What mixes the positions of a layer. */
+export type LayerType = 'attention' | 'delta'
+
+/** One more block that predicts the token after next, and its part in the loss. */
+export interface MultiTokenPredictionConfig {
+  /** Multiplies the block's cross-entropy; 0.3 unless given (DeepSeek-V3, section 4.2). */
+  readonly weight: number
+}
+
 export interface TransformerConfig extends AttentionSettings {
   /** V */
   readonly vocabularySize: number
   readonly layers: number
+  /** One a layer; all 'attention' unless given. */
+  readonly layerTypes: readonly LayerType[]
+  /** Of the delta layers. As many heads as attention has, of its width, unless given. */
+  readonly delta: DeltaNetConfig
+  /** Mixtures of experts in place of feed-forward layers; null, the default, for none. */
+  readonly experts: ExpertsConfig | null
+  /** null, the default, for none. */
+  readonly multiTokenPrediction: MultiTokenPredictionConfig | null
   /** 4 C for 'gelu', 8 C / 3 rounded up to a multiple of 8 for 'swiglu', unless given. */
   readonly feedForwardWidth: number
   /** down(silu(gate x) ⊙ up x), or down(gelu(up x)). 'swiglu' unless given. */
@@ -86,10 +111,20 @@ export interface TransformerConfig extends AttentionSettings {
   readonly dropout: number
 }
 
-export type TransformerConfigInput = Partial<Omit<TransformerConfig, 'gate' | 'rope' | 'vocabularySize'>> & {
+type NestedKey = 'gate' | 'rope' | 'delta' | 'experts' | 'multiTokenPrediction'
+
+export type TransformerConfigInput = Partial<Omit<TransformerConfig, NestedKey | 'vocabularySize'>> & {
   readonly vocabularySize: number
   readonly gate?: GateInput
   readonly rope?: Partial<RopeConfig>
+  readonly delta?: Partial<DeltaNetConfig>
+  readonly experts?: ExpertsConfigInput | null
+  readonly multiTokenPrediction?: Partial<MultiTokenPredictionConfig> | null
+  /**
+   * n: layer i is attention when (i + 1) % n = 0, else delta, as Qwen3-Next counts; 0 for delta layers only. Instead of
+   * `layerTypes`.
+   */
+  readonly fullAttentionInterval?: number
 }
 
 const ropeSchema: Schema<RopeConfig> = { base: positive, dims: evenInteger }
@@ -103,6 +138,7 @@ const sharedSchema: Schema<AttentionSettings> = {
   gateStd: nonNegative,
   sdpaPost: oneOf('none', 'headRmsNorm', 'silu'),
   queryKeyNorm: flag,
+  bias: flag,
   zeroCentredNorm: flag,
   eps: positive,
   initStd: nonNegative,
@@ -115,10 +151,27 @@ const attentionSchema: Schema<AttentionConfig> = {
   outputStd: nonNegative,
 }
 
-const transformerSchema: Schema<TransformerConfig> = {
+const layerTypeNames = ['attention', 'delta'] as const
+
+const layerTypeList: Check = (value) =>
+  Array.isArray(value) && value.every((type) => layerTypeNames.includes(type))
+    ? null
+    : `a list with one of ${layerTypeNames.map((name) => `'${name}'`).join(', ')} for each layer`
+
+const interval: Check = (value) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 ? null : 'an integer from 0 up'
+
+const predictionSchema: Schema<MultiTokenPredictionConfig> = { weight: nonNegative }
+
+const transformerSchema: Schema<TransformerConfig & { fullAttentionInterval: number }> = {
   ...sharedSchema,
   vocabularySize: positiveInteger,
   layers: positiveInteger,
+  layerTypes: layerTypeList,
+  fullAttentionInterval: interval,
+  delta: record,
+  experts: orNull(record),
+  multiTokenPrediction: orNull(record),
   feedForwardWidth: positiveInteger,
   feedForward: oneOf('swiglu', 'gelu'),
   norm: oneOf('pre', 'sandwich'),
@@ -149,6 +202,7 @@ function sharedSettings(operation: string, given: SharedInput): AttentionSetting
     gateStd: given.gateStd ?? paperGateStd(width),
     sdpaPost: given.sdpaPost ?? 'none',
     queryKeyNorm: given.queryKeyNorm ?? true,
+    bias: given.bias ?? false,
     zeroCentredNorm: given.zeroCentredNorm ?? false,
     eps: given.eps ?? 1e-6,
     initStd,
@@ -164,10 +218,44 @@ function ropeSettings(operation: string, given: Partial<RopeConfig> | undefined,
   return rope
 }
 
-function needKeys(operation: string, given: Readonly<Record<string, unknown>>, keys: readonly string[]): void {
-  const missing = keys.filter((key) => given[key] === undefined)
-  if (missing.length > 0) throw new SluiceError(operation, `${missing.join(' and ')} must be given`)
+function layerTypesOf(
+  operation: string,
+  { layers, layerTypes, fullAttentionInterval: n }: Partial<TransformerConfigInput>,
+): readonly LayerType[] {
+  const count = layers ?? layerTypes?.length ?? 4
+  const byInterval = Array.from(
+    { length: count },
+    (_, i): LayerType => (n === undefined || (n > 0 && (i + 1) % n === 0) ? 'attention' : 'delta'),
+  )
+  if (!layerTypes) return byInterval
+  if (layerTypes.length !== count || count === 0) {
+    throw new SluiceError(
+      operation,
+      `layerTypes must name one type a layer, got ${layerTypes.length} for layers ${count}; change layerTypes or layers`,
+    )
+  }
+  const other = n === undefined ? -1 : byInterval.findIndex((type, i) => type !== layerTypes[i])
+  if (other >= 0) {
+    throw new SluiceError(
+      operation,
+      `layerTypes says that layer ${other} is '${layerTypes[other]}', fullAttentionInterval ${n} that it is '${byInterval[other]}'; give one of them`,
+    )
+  }
+  return [...layerTypes]
 }
+
+function predictionSettings(
+  operation: string,
+  given: Partial<MultiTokenPredictionConfig> | null | undefined,
+): MultiTokenPredictionConfig | null {
+  if (given === null || given === undefined) return null
+  checkRecord(operation, given, predictionSchema, 'multiTokenPrediction.')
+  return { weight: 0.3, ...withoutUndefined(given) }
+}
+
+/** Whether layer i of a model has experts. */
+export const hasExperts = ({ experts }: TransformerConfig, layer: number): boolean =>
+  experts !== null && (layer + 1) % experts.every === 0 && !experts.dense.includes(layer)
 
 /** Full settings of an attention layer. @throws SluiceError for unknown keys, wrong values, sizes that do not fit */
 export function attentionConfig(given: AttentionConfigInput): AttentionConfig {
@@ -198,11 +286,18 @@ export function transformerConfig(given: TransformerConfigInput): TransformerCon
   needKeys(operation, given, ['vocabularySize'])
   const { width = 128, heads = 4, feedForward = 'swiglu' } = given
   const shared = sharedSettings(operation, { ...given, width, heads })
+  const layerTypes = layerTypesOf(operation, given)
+  const layers = layerTypes.length
+  const feedForwardWidth = given.feedForwardWidth ?? (feedForward === 'gelu' ? 4 * width : 8 * Math.ceil(width / 3))
   return {
     ...shared,
     vocabularySize: given.vocabularySize,
-    layers: given.layers ?? 4,
-    feedForwardWidth: given.feedForwardWidth ?? (feedForward === 'gelu' ? 4 * width : 8 * Math.ceil(width / 3)),
+    layers,
+    layerTypes,
+    delta: deltaNetConfig(operation, given.delta, shared),
+    experts: expertsConfig(operation, given.experts, { layers, width: feedForwardWidth }),
+    multiTokenPrediction: predictionSettings(operation, given.multiTokenPrediction),
+    feedForwardWidth,
     feedForward,
     norm: given.norm ?? 'pre',
     clip: given.clip ?? null,

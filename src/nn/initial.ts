@@ -17,6 +17,17 @@ export function normalParameter(shape: Shape, std: number, { device }: DeviceOpt
   return tensor(values, { shape, device, requiresGrad: true })
 }
 
+/**
+ * A parameter whose values are those of `map` at uniform numbers in (0, 1], computed on the host and rounded to float32 there,
+ * so that the same seed gives the same bits on every device.
+ */
+export function uniformParameter(shape: Shape, map: (u: number) => number, { device }: DeviceOption): Tensor {
+  const values = defaultGenerator.uniform(sizeOf(shape))
+  // The generator's grid is 0 to 1 - 2^-24. Turned round, it has no 0, whose logarithm some maps take.
+  for (let i = 0; i < values.length; i++) values[i] = map(1 - values[i])
+  return tensor(values, { shape, device, requiresGrad: true })
+}
+
 /** A parameter of one value everywhere. */
 export function constantParameter(shape: Shape, value: number, { device }: DeviceOption): Tensor {
   return full(shape, value, { device, requiresGrad: true })

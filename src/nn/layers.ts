@@ -1,4 +1,4 @@
-/** The small layers: Linear, Embedding, RMSNorm. */
+/** The small layers: Linear, LowRank, Embedding, RMSNorm. */
 import type { Activation } from '../../kernels/fused-linear.ts'
 import { embedding } from '../ops/indexing.ts'
 import { linear } from '../ops/linear.ts'
@@ -35,6 +35,25 @@ export class Linear extends Module {
   /** @param activation of the result, in the same launch where the device can; none unless given */
   forward(x: Tensor, activation: Activation = 'identity'): Tensor {
     return linear(x, this.weight, { bias: this.bias, activation })
+  }
+}
+
+/** x [..., inFeatures] to (x D^T) U^T [..., outFeatures], through `rank` features: a map of low rank. */
+export class LowRank extends Module {
+  /** D [rank, inFeatures] */
+  readonly down: Linear
+  /** U [outFeatures, rank] */
+  readonly up: Linear
+
+  constructor(inFeatures: number, rank: number, outFeatures: number, options: Omit<LinearOptions, 'bias'> = {}) {
+    super()
+    this.down = new Linear(inFeatures, rank, options)
+    this.up = new Linear(rank, outFeatures, options)
+  }
+
+  /** @param activation of the result; none unless given */
+  forward(x: Tensor, activation: Activation = 'identity'): Tensor {
+    return this.up.forward(this.down.forward(x), activation)
   }
 }
 

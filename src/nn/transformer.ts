@@ -3,7 +3,7 @@
  */
 import { noGrad } from '../autograd/tape.ts'
 import { SluiceError, showShape } from '../errors.ts'
-import { add } from '../ops/elementwise.ts'
+import { add, mul } from '../ops/elementwise.ts'
 import { matmul } from '../ops/matmul.ts'
 import { needRank } from '../ops/operands.ts'
 import { slice } from '../ops/parts.ts'
@@ -12,13 +12,18 @@ import { crossEntropy } from '../ops/softmax.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { Block, type BlockObservation } from './block.ts'
 import { TransformerCache } from './cache.ts'
-import { type TransformerConfig, type TransformerConfigInput, transformerConfig } from './config.ts'
+import { hasExperts, type TransformerConfig, type TransformerConfigInput, transformerConfig } from './config.ts'
+import { loadBalancingLoss, type Routing, routerZLoss } from './experts.ts'
 import type { DeviceOption } from './initial.ts'
 import { Embedding, Linear, RMSNorm } from './layers.ts'
 import { Module } from './module.ts'
+import { NextToken } from './next-token.ts'
 
-/** What a model shows to an observer, once a layer; see `AttentionObservation` for how long the tensors live. */
-export interface LayerObservation extends BlockObservation {
+/**
+ * What a model shows to an observer, once a layer, by the type of the layer; see `AttentionObservation` for how long the
+ * tensors live.
+ */
+export type LayerObservation = BlockObservation & {
   /** Index of the layer, from 0. */
   readonly layer: number
 }
@@ -29,6 +34,8 @@ export interface ForwardOptions {
   /** Dropout is only at work when training; false unless given. */
   readonly training?: boolean
   readonly observe?: (seen: LayerObservation) => void
+  /** Called once for each layer with experts, with how its tokens were shared out. */
+  readonly routed?: (routing: Routing) => void
 }
 
 export interface LossOptions extends Omit<ForwardOptions, 'cache'> {
@@ -47,6 +54,8 @@ export class Transformer extends Module {
   readonly norm: RMSNorm
   /** [V, C]; null when tied to `tokenEmbedding`. */
   readonly head: Linear | null
+  /** Predicts the token after next, in training; null without multi-token prediction. */
+  readonly nextToken: NextToken | null
 
   /**
    * @throws SluiceError for unknown or wrong settings
@@ -64,9 +73,12 @@ export class Transformer extends Module {
     this.tokenEmbedding = new Embedding(vocabularySize, width, { ...options, std })
     this.positionEmbedding =
       config.position === 'learned' ? new Embedding(config.contextLength, width, { ...options, std }) : null
-    this.layers = Array.from({ length: config.layers }, () => new Block(config, options))
+    this.layers = config.layerTypes.map(
+      (type, layer) => new Block(config, { ...options, type, experts: hasExperts(config, layer) }),
+    )
     this.norm = new RMSNorm(width, { ...options, eps: config.eps, zeroCentred: config.zeroCentredNorm })
     this.head = config.tied ? null : new Linear(width, vocabularySize, { ...options, std })
+    this.nextToken = config.multiTokenPrediction ? new NextToken(config, options) : null
     this.namedTensors()
   }
 
@@ -80,7 +92,12 @@ export class Transformer extends Module {
     return options.cache ? noGrad(() => this.#forward(tokens, options)) : this.#forward(tokens, options)
   }
 
-  #forward(tokens: Tensor, { cache, training = false, observe }: ForwardOptions): Tensor {
+  #forward(tokens: Tensor, options: ForwardOptions): Tensor {
+    return this.#logits(this.norm.forward(this.#hidden(tokens, options)))
+  }
+
+  /** The residual stream after the last layer, [B, T, C]. */
+  #hidden(tokens: Tensor, { cache, training = false, observe, routed }: ForwardOptions): Tensor {
     needRank('Transformer', 'tokens', tokens, 2, 'B, T')
     this.#checkCache(cache)
     const p = training ? this.config.dropout : 0
@@ -91,17 +108,29 @@ export class Transformer extends Module {
         cache: cache?.layers[layer],
         training,
         observe: observe && ((seen) => observe({ layer, ...seen })),
+        routed,
       })
     })
-    const normed = this.norm.forward(x)
+    return x
+  }
+
+  #logits(normed: Tensor): Tensor {
     return this.head ? this.head.forward(normed) : matmul(normed, this.tokenEmbedding.weight, { transposeB: true })
   }
 
   #checkCache(cache: TransformerCache | undefined): void {
-    if (cache && cache.layers.length !== this.layers.length) {
+    if (!cache) return
+    if (cache.layers.length !== this.layers.length) {
       throw new SluiceError(
         'Transformer',
         `the cache has ${cache.layers.length} layers, the model ${this.layers.length}; make it with model.createCache()`,
+      )
+    }
+    const other = cache.layers.findIndex(({ type }, i) => type !== this.layers[i].type)
+    if (other >= 0) {
+      throw new SluiceError(
+        'Transformer',
+        `layer ${other} is '${this.layers[other].type}', the cache has '${cache.layers[other].type}' there; make it with model.createCache()`,
       )
     }
   }
@@ -123,11 +152,47 @@ export class Transformer extends Module {
   /**
    * Mean cross-entropy in nats over all positions, of shape [].
    *
+   * When training, a model with experts adds their load-balancing loss and z-loss, and one with multi-token prediction the
+   * cross-entropy of the token after next, each times its coefficient in the config.
+   *
    * @param tokens int32 [B, T]
    * @param targets int32 [B, T]: the token that follows each
+   * @throws SluiceError for a single position when training with multi-token prediction: it has no token after next
    */
   loss(tokens: Tensor, targets: Tensor, { ignoreIndex, ...options }: LossOptions = {}): Tensor {
-    return crossEntropy(this.forward(tokens, options), targets, { ignoreIndex })
+    if (!options.training) return crossEntropy(this.forward(tokens, options), targets, { ignoreIndex })
+    const { experts, multiTokenPrediction: prediction } = this.config
+    const routings: Routing[] = []
+    const routed = (routing: Routing): void => {
+      routings.push(routing)
+      options.routed?.(routing)
+    }
+    const watched = { ...options, routed: experts || options.routed ? routed : undefined }
+    const hidden = this.#hidden(tokens, watched)
+    const terms = [crossEntropy(this.#logits(this.norm.forward(hidden)), targets, { ignoreIndex })]
+    if (this.nextToken && prediction && prediction.weight > 0) {
+      const logits = this.#afterNext(this.nextToken, tokens, hidden, watched)
+      const later = slice(targets, [null, [1, targets.shape[1]]])
+      terms.push(mul(crossEntropy(logits, later, { ignoreIndex }), prediction.weight))
+    }
+    if (experts && routings.length > 0) {
+      if (experts.loadBalance > 0) terms.push(mul(loadBalancingLoss(routings), experts.loadBalance))
+      if (experts.zLoss > 0) terms.push(mul(routerZLoss(routings), experts.zLoss))
+    }
+    return terms.reduce(add)
+  }
+
+  /** Logits [B, T - 1, V] of the token after next, at all positions that have a next token. */
+  #afterNext(nextToken: NextToken, tokens: Tensor, hidden: Tensor, { training, routed }: ForwardOptions): Tensor {
+    const T = tokens.shape[1]
+    if (T < 2) {
+      throw new SluiceError(
+        'Transformer',
+        `multiTokenPrediction needs at least 2 positions, got ${showShape(tokens.shape)}`,
+      )
+    }
+    const next = this.tokenEmbedding.forward(slice(tokens, [null, [1, T]]))
+    return this.#logits(nextToken.forward(next, slice(hidden, [null, [0, T - 1]]), { training, routed }))
   }
 
   /** Name of the device that holds the model. */
@@ -137,6 +202,6 @@ export class Transformer extends Module {
 
   /** An empty cache for generation; dispose it, or make it inside a scope. */
   createCache(): TransformerCache {
-    return new TransformerCache(this.layers.length, this.tokenEmbedding.weight.device)
+    return new TransformerCache(this.config.layerTypes, this.tokenEmbedding.weight.device)
   }
 }

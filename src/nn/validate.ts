@@ -75,3 +75,14 @@ export function checkRecord(
     if (expected !== null) throw new SluiceError(operation, `${path}${key} must be ${expected}, got ${show(value)}`)
   }
 }
+
+/** @throws SluiceError naming the keys that must be given and are not */
+export function needKeys(
+  operation: string,
+  given: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+  path = '',
+): void {
+  const missing = keys.filter((key) => given[key] === undefined).map((key) => path + key)
+  if (missing.length > 0) throw new SluiceError(operation, `${missing.join(' and ')} must be given`)
+}

@@ -7,22 +7,29 @@ export interface HasParameters {
   namedParameters(): ReadonlyMap<string, Tensor>
 }
 
+/** A depthwise convolution's few taps a channel: a table of vectors, though it has two axes. */
+const isConvolution = (name: string): boolean => /(^|\.)convolution$/.test(name)
+
 /**
- * Two groups: matrices decay by `weightDecay`, vectors (norm weights, biases) do not.
+ * Two groups: matrices decay by `weightDecay`; vectors (norm weights, biases, decay rates) and convolutions do not.
  *
  * @example
  * const optimizer = new AdamW(decayGroups(model, 0.1), { lr: 1e-3 })
  */
 export function decayGroups(module: HasParameters, weightDecay: number): ParameterGroup[] {
-  const all = [...module.namedParameters().values()]
+  const [decaying, others]: Tensor[][] = [[], []]
+  for (const [name, parameter] of module.namedParameters()) {
+    const group = parameter.rank >= 2 && !isConvolution(name) ? decaying : others
+    group.push(parameter)
+  }
   return [
-    { params: all.filter(({ rank }) => rank >= 2), weightDecay },
-    { params: all.filter(({ rank }) => rank < 2), weightDecay: 0 },
+    { params: decaying, weightDecay },
+    { params: others, weightDecay: 0 },
   ]
 }
 
 /** Tables and the head map to or from tokens and are no hidden matrices; `gateLogits` are scores, not a map at all. */
-const isHidden = (name: string): boolean => !/embedding\.|(^|\.)head\.|gateLogits$/i.test(name)
+const isHidden = (name: string): boolean => !/embedding\.|(^|\.)head\.|gateLogits$/i.test(name) && !isConvolution(name)
 
 /**
  * The parameters as Muon takes them: hidden matrices, and the rest in AdamW's groups.

@@ -10,8 +10,11 @@
  */
 
 import { SluiceError } from '../errors.ts'
+import { nodeFiles, reason, splitPath, unfinished, type WritableFiles } from '../hub/files.ts'
 import { decodeSafetensors, encodeSafetensors } from '../hub/safetensors.ts'
 import type { HostTensor } from '../tensor/host.ts'
+
+export { nodeFiles }
 
 /** What a run needs to go on exactly where it stopped. `config` and `generator` are any JSON values. */
 export interface Checkpoint {
@@ -22,71 +25,8 @@ export interface Checkpoint {
   readonly generator: unknown
 }
 
-/** The calls on a file system that checkpoints make; every one rejects when it fails. */
-export interface CheckpointFiles {
-  /** Makes a folder and those above it; no error when it is there. */
-  makeFolder(path: string): Promise<void>
-  /** The names in a folder. */
-  list(path: string): Promise<string[]>
-  read(path: string): Promise<Uint8Array>
-  /** An empty file, in place of any before it. */
-  create(path: string): Promise<{
-    write(bytes: Uint8Array): Promise<void>
-    /** Returns when what was written is on the disk. */
-    sync(): Promise<void>
-    close(): Promise<void>
-  }>
-  /** Atomic; takes the place of a file at `to`. */
-  rename(from: string, to: string): Promise<void>
-  /** Returns when the names in the folder are on the disk. */
-  syncFolder(path: string): Promise<void>
-  /** Removes a file; no error when there is none. */
-  remove(path: string): Promise<void>
-}
-
-/** Node's file system; imported at the first call, so that a browser can load this file. */
-export const nodeFiles: CheckpointFiles = {
-  async makeFolder(path) {
-    const { mkdir } = await import('node:fs/promises')
-    await mkdir(path, { recursive: true })
-  },
-  async list(path) {
-    const { readdir } = await import('node:fs/promises')
-    return readdir(path)
-  },
-  async read(path) {
-    const { readFile } = await import('node:fs/promises')
-    return readFile(path)
-  },
-  async create(path) {
-    const { open } = await import('node:fs/promises')
-    const handle = await open(path, 'w')
-    return {
-      write: (bytes) => handle.writeFile(bytes),
-      sync: () => handle.sync(),
-      close: () => handle.close(),
-    }
-  },
-  async rename(from, to) {
-    const { rename } = await import('node:fs/promises')
-    await rename(from, to)
-  },
-  async syncFolder(path) {
-    // Windows cannot open a folder; its file systems keep the order of renames by themselves.
-    if (process.platform === 'win32') return
-    const { open } = await import('node:fs/promises')
-    const handle = await open(path, 'r')
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  },
-  async remove(path) {
-    const { rm } = await import('node:fs/promises')
-    await rm(path, { force: true })
-  },
-}
+/** The calls on a file system that checkpoints make. */
+export type CheckpointFiles = WritableFiles
 
 /** The layout's version; a reader refuses any other. */
 const version = '1'
@@ -94,8 +34,6 @@ const version = '1'
 type MetadataKey = 'step' | 'config' | 'generator' | 'version' | 'sha256'
 
 const extension = '.safetensors'
-/** Follows the name of a file that is being written. */
-const unfinished = '.partial'
 
 function fileName(step: number): string {
   return `step-${String(step).padStart(6, '0')}${extension}`
@@ -111,10 +49,6 @@ function stepsAmong(names: readonly string[]): number[] {
 }
 
 const isTemporary = (name: string): boolean => name.startsWith('step-') && name.endsWith(extension + unfinished)
-
-/** An error's message inside another's, without the place that a SluiceError ends with. */
-const reason = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/ \(at [^()]*\)$/, '')
 
 /** `value` as JSON text; a value that JSON would silently change is an error. */
 function toJson(name: string, value: unknown): string {
@@ -261,12 +195,6 @@ async function readWhole(files: CheckpointFiles, path: string): Promise<Checkpoi
     config: JSON.parse(text('config')),
     generator: JSON.parse(text('generator')),
   }
-}
-
-/** The folder and the name of a file. */
-function splitPath(path: string): [folder: string, name: string] {
-  const cut = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
-  return cut < 0 ? ['.', path] : [path.slice(0, cut) || '/', path.slice(cut + 1)]
 }
 
 /** The path of the newest whole checkpoint in `folder` of a step before that of the file `name`. */

@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import { SluiceError } from '../../src/errors.ts'
 import { decodeSafetensors, encodeSafetensors } from '../../src/hub/safetensors.ts'
 import type { HostTensor } from '../../src/tensor/host.ts'
-
-const types = { float32: Float32Array, float64: Float64Array, int32: Int32Array }
+import { mutate, mutations } from './mutations.ts'
+import { anyMetadata, anyTensors, expectEqualTensors, types } from './tensors.ts'
 
 /** A file with this header text, taken as it is, and so many bytes of values. */
 function file(header: string, valueBytes = 0, claimed = BigInt(Buffer.byteLength(header))): Uint8Array {
@@ -16,38 +16,6 @@ function file(header: string, valueBytes = 0, claimed = BigInt(Buffer.byteLength
 
 const entry = (begin: number, end: number, shape = [(end - begin) / 4], dtype = 'F32'): string =>
   JSON.stringify({ dtype, shape, data_offsets: [begin, end] })
-
-/** Bit for bit, so that NaN payloads and -0 count. */
-function expectEqualTensors(found: ReadonlyMap<string, HostTensor>, wanted: ReadonlyMap<string, HostTensor>): void {
-  expect([...found.keys()].sort()).toEqual([...wanted.keys()].sort())
-  for (const [name, { dtype, shape, data }] of wanted) {
-    const tensor = found.get(name)!
-    expect([tensor.dtype, tensor.shape]).toEqual([dtype, shape])
-    expect(tensor.data).toBeInstanceOf(types[dtype])
-    const bytes = ({ buffer, byteOffset, byteLength }: HostTensor['data']) =>
-      Buffer.from(buffer, byteOffset, byteLength)
-    expect(bytes(tensor.data).equals(bytes(data))).toBe(true)
-  }
-}
-
-const anyTensor: fc.Arbitrary<HostTensor> = fc
-  .record({
-    dtype: fc.constantFrom('float32' as const, 'float64' as const, 'int32' as const),
-    shape: fc.array(fc.nat(3), { maxLength: 4 }),
-    seed: fc.uint8Array({ minLength: 8, maxLength: 8 }),
-  })
-  .map(({ dtype, shape, seed }) => {
-    const length = shape.reduce((product, size) => product * size, 1)
-    const bytes = Uint8Array.from({ length: 8 * length }, (_, index) => seed[index % 8]! ^ (index >> 3))
-    return { dtype, shape, data: new types[dtype](bytes.buffer, 0, length) }
-  })
-
-const anyName = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 12 }).filter((name) => name !== '__metadata__'),
-  fc.constantFrom('__proto__', 'constructor', 'toString', '0', '10', '"', '\\', '{}'),
-)
-const anyTensors = fc.array(fc.tuple(anyName, anyTensor), { maxLength: 6 }).map((list) => new Map(list))
-const anyMetadata = fc.dictionary(anyName, fc.string({ unit: 'binary' }), { maxKeys: 4, noNullPrototype: true })
 
 test('round trip: every tensor and all metadata, bit for bit, at any place in memory', () => {
   fc.assert(
@@ -119,7 +87,11 @@ test.each([
   ['a deep header', file(`{"a":${'['.repeat(1e6)}`), /not JSON/],
   ['an entry that is no object', file('{"w":3}'), /tensor "w": its entry is not an object/],
   ['an entry that is null', file('{"w":null}'), /tensor "w": its entry is not an object/],
-  ['another dtype', file(`{"w":${entry(0, 2, [1], 'BF16')}}`, 2), /tensor "w": dtype "BF16" cannot be read; F32, F64/],
+  [
+    'another dtype',
+    file(`{"w":${entry(0, 2, [2], 'U8')}}`, 2),
+    /tensor "w": dtype "U8" cannot be read; F64, F32, I32, F16/,
+  ],
   ['no dtype', file('{"w":{"shape":[],"data_offsets":[0,4]}}', 4), /tensor "w": dtype undefined cannot be read/],
   ['a dtype of the prototype', file(`{"w":${entry(0, 4, [1], 'toString')}}`, 4), /tensor "w": dtype "toString"/],
   ['no shape', file('{"w":{"dtype":"F32","data_offsets":[0,4]}}', 4), /tensor "w": its shape undefined is not a list/],
@@ -147,12 +119,8 @@ test.each([
   ['a gap at the start', file(`{"w":${entry(4, 8)}}`, 8), /tensor "w": bytes 0 to 4 before/],
   ['values after the last', file(`{"w":${entry(0, 4)}}`, 6), /the last 2 bytes belong to no tensor .*"w"/],
   ['values without tensors', file('{}', 1), /the last 1 bytes belong to no tensor$|no tensor \(at/],
-  ['a name twice', file(`{"w":${entry(0, 4)},"w":${entry(0, 4)}}`, 4), /tensor "w" is there twice/],
-  [
-    'a name twice, once escaped',
-    file(`{"w":${entry(0, 4)} , "\\u0077" :${entry(0, 4)}}`, 4),
-    /tensor "w" is there twice/,
-  ],
+  ['a name twice', file(`{"w":${entry(0, 4)},"w":${entry(0, 4)}}`, 4), /"w" is there twice/],
+  ['a name twice, once escaped', file(`{"w":${entry(0, 4)} , "\\u0077" :${entry(0, 4)}}`, 4), /"w" is there twice/],
   [
     'a field twice',
     file('{"w":{"dtype":"I32","shape":[],"dtype":"F32","data_offsets":[0,4]}}', 4),
@@ -237,56 +205,15 @@ function expectConsistent(tensors: ReadonlyMap<string, HostTensor>, bytes: Uint8
   expect(total).toBe(bytes.length - 8 - headerLength)
 }
 
-type Mutation = (bytes: Buffer, at: number, value: number) => Uint8Array
-const mutations: Record<string, Mutation> = {
-  'change a byte': (bytes, at, value) => bytes.fill(value, at, at + 1),
-  'flip a bit': (bytes, at, value) => bytes.fill(bytes[at]! ^ (1 << (value % 8)), at, at + 1),
-  truncate: (bytes, at) => bytes.subarray(0, at),
-  extend: (bytes, _, value) => Buffer.concat([bytes, Buffer.alloc(1 + value, value)]),
-  insert: (bytes, at, value) => Buffer.concat([bytes.subarray(0, at), Buffer.of(value), bytes.subarray(at)]),
-  remove: (bytes, at, value) => Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + (value % 9))]),
-  repeat: (bytes, at, value) => Buffer.concat([bytes.subarray(0, at + value), bytes.subarray(at)]),
-  'claim another header': (bytes, at, value) => bytes.fill(value, at % 8, (at % 8) + 1),
-  // These two leave a whole file, if nothing else happens to it.
-  'change a value': (bytes, at, value) => {
-    const begin = Math.min(8 + Number(bytes.readBigUInt64LE()), bytes.length - 1)
-    const chosen = begin + (at % (bytes.length - begin))
-    return chosen === begin ? bytes : bytes.fill(value, chosen, chosen + 1)
-  },
-  'pad the header': (bytes, _, value) => {
-    const end = 8 + Number(bytes.readBigUInt64LE() % 100_000n)
-    bytes.writeBigUInt64LE(BigInt(end - 8 + value))
-    return Buffer.concat([bytes.subarray(0, end), Buffer.alloc(value, ' '), bytes.subarray(end)])
-  },
-  'exchange a digit': (bytes, at, value) => {
-    const end = 8 + Number(bytes.readBigUInt64LE())
-    const digits = [...bytes.subarray(0, end).keys()].filter((i) => i >= 8 && bytes[i]! >= 48 && bytes[i]! <= 57)
-    const chosen = digits[at % (digits.length || 1)] ?? 8
-    return bytes.fill(48 + (value % 10), chosen, chosen + 1)
-  },
-}
-
 test('mutations of valid files never crash with anything but a SluiceError, and never give wrong sizes', () => {
   const seen = { refused: 0, read: 0 }
   fc.assert(
-    fc.property(
-      anyTensors,
-      // Without bias, which would aim half of them at the first bytes.
-      fc.array(fc.noBias(fc.tuple(fc.constantFrom(...Object.keys(mutations)), fc.nat(), fc.nat(255))), {
-        minLength: 1,
-        maxLength: 3,
-      }),
-      (tensors, steps) => {
-        let bytes: Uint8Array = encodeSafetensors(tensors)
-        for (const [mutation, place, value] of steps) {
-          // The last one may have left too little for another.
-          if (bytes.length > 8) bytes = mutations[mutation]!(Buffer.from(bytes), place % bytes.length, value)
-        }
-        const read = attempt(bytes)
-        seen[read ? 'read' : 'refused']++
-        if (read) expectConsistent(read, bytes)
-      },
-    ),
+    fc.property(anyTensors, mutations, (tensors, steps) => {
+      const bytes = mutate(encodeSafetensors(tensors), steps)
+      const read = attempt(bytes)
+      seen[read ? 'read' : 'refused']++
+      if (read) expectConsistent(read, bytes)
+    }),
     { numRuns: 2000 },
   )
   // Both outcomes were exercised: values may change unnoticed, the header seldom.

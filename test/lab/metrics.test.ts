@@ -171,11 +171,13 @@ describe('a model', () => {
 
   /** What `observe` shows, as nested lists. */
   async function observed(model: Transformer) {
-    const seen: LayerObservation[] = []
+    const seen: (LayerObservation & { type: 'attention' })[] = []
     scope(() =>
       noGrad(() => {
         model.forward(tensor(batch.inputs, { shape: [B, T], device: model.device }), {
-          observe: (layer) => seen.push(layer),
+          observe: (layer) => {
+            if (layer.type === 'attention') seen.push(layer)
+          },
         })
         return seen.map(({ weights, gateScores, hidden }) => [weights, gateScores, hidden])
       }),
@@ -251,8 +253,8 @@ describe('a model', () => {
   it('whose queries are 0 attends uniformly', async () => {
     const model = modelOf({ queryKeyNorm: false }, 'cpu')
     for (const { attention } of model.layers) {
-      const { shape } = attention.queryProjection.weight
-      attention.queryProjection.weight.assign(tensor(new Float32Array(shape[0] * shape[1]), { shape: [...shape] }))
+      const { shape } = attention!.queryProjection.weight
+      attention!.queryProjection.weight.assign(tensor(new Float32Array(shape[0] * shape[1]), { shape: [...shape] }))
     }
     const { corrected } = await attentionSink(model, batch)
     // As above: float32 weights.

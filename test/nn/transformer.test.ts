@@ -112,7 +112,7 @@ describe('Transformer', () => {
     expect([...model.namedParameters()].map(([name, { shape }]) => `${name} [${shape.join(', ')}]`)).toEqual([
       'tokenEmbedding.weight [7, 8]',
       'positionEmbedding.weight [6, 8]',
-      'layers.0.attentionNorm.weight [8]',
+      'layers.0.mixerNorm.weight [8]',
       'layers.0.attention.queryProjection.weight [8, 8]',
       'layers.0.attention.keyProjection.weight [4, 8]',
       'layers.0.attention.valueProjection.weight [4, 8]',
@@ -120,7 +120,7 @@ describe('Transformer', () => {
       'layers.0.attention.queryNorm.weight [2]',
       'layers.0.attention.keyNorm.weight [2]',
       'layers.0.attention.outputProjection.weight [8, 8]',
-      'layers.0.attentionOutputNorm.weight [8]',
+      'layers.0.mixerOutputNorm.weight [8]',
       'layers.0.feedForwardNorm.weight [8]',
       'layers.0.feedForward.gateProjection.weight [24, 8]',
       'layers.0.feedForward.upProjection.weight [24, 8]',
@@ -143,11 +143,11 @@ describe('Transformer', () => {
       Math.sqrt([...weight.dataNow()].reduce((sum, w) => sum + w * w, 0) / weight.size)
     const { attention, feedForward } = model.layers[3]
     // 4096 normals and more: 1 / sqrt(8192) = 1.1 %; five times that.
-    for (const projection of [attention.outputProjection, feedForward.downProjection]) {
+    for (const projection of [attention!.outputProjection, feedForward!.downProjection]) {
       expect(Math.abs(deviation(projection) / (0.02 / 4) - 1)).toBeLessThan(0.055)
     }
-    expect(Math.abs(deviation(attention.queryProjection) / 0.02 - 1)).toBeLessThan(0.055)
-    expect(Math.abs(deviation(attention.gateProjection!) / (0.905 / 8) - 1)).toBeLessThan(0.055)
+    expect(Math.abs(deviation(attention!.queryProjection) / 0.02 - 1)).toBeLessThan(0.055)
+    expect(Math.abs(deviation(attention!.gateProjection!) / (0.905 / 8) - 1)).toBeLessThan(0.055)
     model.dispose()
   })
 
@@ -224,7 +224,7 @@ describe('Transformer', () => {
       return { logits: model.forward(tokens(), { observe: (observation) => list.push(observation) }), seen: list }
     })
     expect(seen.map(({ layer }) => layer)).toEqual([0, 1])
-    expect(seen[1].weights.shape).toEqual([2, 4, 5, 5])
+    expect(seen[1]).toMatchObject({ type: 'attention', weights: { shape: [2, 4, 5, 5] } })
     expect(seen[1].hidden.shape).toEqual([2, 5, 8])
     using again = noGrad(() =>
       scope(() => model.norm.forward(seen[1].hidden).matmul(model.tokenEmbedding.weight, { transposeB: true })),

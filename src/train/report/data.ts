@@ -17,7 +17,7 @@ export interface ReportAttention {
   layers: { heads: Float32Array[] }[]
 }
 
-/** Attention on the first token (F-Attn), averaged over a held-out set, per layer and head and over all of them. */
+/** Attention on the first token (F-Attn), averaged over a held-out set, per layer and head and over all of them. A delta layer has no heads. */
 export interface ReportFirstToken {
   perLayerHead: number[][]
   mean: number
@@ -29,7 +29,8 @@ export interface ReportFirstToken {
 
 /** Gate scores after the activation; `counts` are of equal bins on [0, 1]. */
 export interface ReportGateScores {
-  layers: { counts: number[]; mean: number }[]
+  /** `layer` is the layer's index; the place in the list unless given. */
+  layers: { layer?: number; counts: number[]; mean: number }[]
   mean: number
   shareBelowTenth: number
   shareAboveNineTenths: number

@@ -67,10 +67,11 @@ function gateFigure(runs: ReportRun[], index: number): Markup {
     return counts.map((count) => (total > 0 ? count / total : 0))
   })
   const top = axisTop(Math.max(...shares.flat()))
-  const charts = layers.map((layer, number) => {
+  const charts = layers.map((layer, place) => {
+    const number = layer.layer ?? place
     const label = `${run.name}, layer ${number}: histogram of gate scores, mean ${two(layer.mean)}`
     const frame = { id: `gate-${index}-${number}`, label, width: 310, height: 190 }
-    const bars = { shares: shares[number]!, mean: layer.mean, colour: runColour(index), top }
+    const bars = { shares: shares[place]!, mean: layer.mean, colour: runColour(index), top }
     return `<div class="small-chart"><h3>Layer ${number}</h3>${histogramChart(frame, bars)}</div>`
   })
   const caption = paragraph(
