@@ -84,6 +84,8 @@ class Case:
     with_balance_gradient: bool = False
     # The logits once more by other means, from the model in float64.
     oracle: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor] | None = None
+    # The model that is saved in its place, of which it is a part; tensors of the rest have no gradient in the golden.
+    whole: Callable[[torch.nn.Module], torch.nn.Module] = lambda model: model
 
 
 @dataclass
@@ -206,7 +208,7 @@ def gradients_of(model, value) -> dict[str, torch.Tensor]:
     return {n: torch.zeros_like(p) if g is None else g for n, p, g in zip(names, parameters, got)}
 
 
-def under_file_names(model, gradients: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def under_file_names(case, model, gradients: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Gradients under the names and in the shapes of model.safetensors.
 
     transformers holds experts fused in memory and writes them one by one. Saving a model whose weights are the gradients
@@ -217,8 +219,12 @@ def under_file_names(model, gradients: dict[str, torch.Tensor]) -> dict[str, tor
         for name, parameter in twin.named_parameters():
             parameter.copy_(gradients[name])
     with tempfile.TemporaryDirectory() as folder:
-        twin.save_pretrained(folder)
-        return load_file(Path(folder) / "model.safetensors")
+        case.whole(twin).save_pretrained(folder)
+        return text_part(load_file(Path(folder) / "model.safetensors"))
+
+
+def text_part(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("model.visual.")}
 
 
 def differences(model, tokens, targets, gradients, generator) -> float:
@@ -349,7 +355,7 @@ def prove(case: Case, drawn: Drawn) -> tuple[float, float]:
 def store(case: Case, drawn: Drawn, folder: Path) -> int:
     """Writes the folder; its size in bytes."""
     shutil.rmtree(folder, ignore_errors=True)
-    drawn.model.save_pretrained(folder)
+    case.whole(drawn.model).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     golden: dict[str, torch.Tensor] = {
         "tokens": drawn.tokens.int(),
@@ -357,16 +363,16 @@ def store(case: Case, drawn: Drawn, folder: Path) -> int:
         "logits": drawn.logits.detach(),
         "loss": drawn.loss.detach(),
     }
-    named = under_file_names(drawn.model, drawn.gradients)
+    named = under_file_names(case, drawn.model, drawn.gradients)
     golden |= {f"gradient.{name}": tensor for name, tensor in named.items()}
     if drawn.balance is not None:
         golden["balance"] = drawn.balance.detach()
     if case.with_balance_gradient:
-        named = under_file_names(drawn.model, gradients_of(drawn.wide, drawn.balance))
+        named = under_file_names(case, drawn.model, gradients_of(drawn.wide, drawn.balance))
         golden |= {f"balance.gradient.{name}": tensor for name, tensor in named.items()}
     stored = load_file(folder / "model.safetensors")
     assert all(tensor.dtype == torch.float32 for tensor in stored.values())
-    assert {name for name in golden if name.startswith("gradient.")} == {f"gradient.{name}" for name in stored}
+    assert {name for name in golden if name.startswith("gradient.")} == {f"gradient.{name}" for name in text_part(stored)}
     assert all(tensor.dtype in (torch.int32, torch.float64) for tensor in golden.values())
     save_file({name: tensor.contiguous() for name, tensor in golden.items()}, folder / "golden.safetensors")
     return sum(file.stat().st_size for file in folder.iterdir())

@@ -18,7 +18,9 @@ import transformers
 from model_golden import Case, Report, write
 from paper_model import PaperModel, paper_config
 from transformers import (
+    Qwen3_5Config,
     Qwen3_5ForCausalLM,
+    Qwen3_5ForConditionalGeneration,
     Qwen3_5MoeForCausalLM,
     Qwen3_5MoeTextConfig,
     Qwen3_5TextConfig,
@@ -56,7 +58,7 @@ EXPERTS = {
     "shared_expert_intermediate_size": 12,
 }
 
-DENSE = {"num_experts": 0, "num_experts_per_tok": 0}
+DENSE = {"num_experts": 0}
 
 
 def rope(base: float, share: float) -> dict:
@@ -64,7 +66,7 @@ def rope(base: float, share: float) -> dict:
 
 
 def hugging_face(configuration, model):
-    def case(name: str, time: int, *, batch: int = 2, with_balance_gradient: bool = False, **settings) -> Case:
+    def case(name: str, time: int, *, batch=2, with_balance_gradient=False, oracle=None, whole=Case.whole, **settings):
         def make():
             # Initial weights do not matter, but drawing them must not depend on who drew before.
             torch.manual_seed(0)
@@ -73,7 +75,7 @@ def hugging_face(configuration, model):
             config._experts_implementation = PLAIN["experts_implementation"]
             return model(config)
 
-        return Case(name, make, time, batch, with_balance_gradient)
+        return Case(name, make, time, batch, with_balance_gradient, oracle, whole)
 
     return case
 
@@ -81,6 +83,32 @@ def hugging_face(configuration, model):
 next_case = hugging_face(Qwen3NextConfig, Qwen3NextForCausalLM)
 dense_case = hugging_face(Qwen3_5TextConfig, Qwen3_5ForCausalLM)
 moe_case = hugging_face(Qwen3_5MoeTextConfig, Qwen3_5MoeForCausalLM)
+
+
+def with_images(text: torch.nn.Module) -> torch.nn.Module:
+    """The model that also sees images, as Qwen3.5 is released, with `text` as its part for text."""
+    torch.manual_seed(0)
+    vision = {
+        "depth": 1,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_heads": 2,
+        "patch_size": 2,
+        "spatial_merge_size": 1,
+        "num_position_embeddings": 4,
+        "out_hidden_size": text.config.hidden_size,
+    }
+    tied = text.config.tie_word_embeddings
+    config = Qwen3_5Config(text_config=text.config.to_dict(), vision_config=vision, tie_word_embeddings=tied)
+    config._attn_implementation = config.text_config._attn_implementation = PLAIN["attn_implementation"]
+    whole = Qwen3_5ForConditionalGeneration(config).to(text.dtype)
+    whole.model.language_model.load_state_dict(text.model.state_dict())
+    whole.lm_head.load_state_dict(text.lm_head.state_dict())
+    return whole.eval()
+
+
+def by_the_whole(text: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    return with_images(text)(tokens, use_cache=False).logits
 
 
 def paper_case(name: str, time: int, gate: str, oracle=None, **settings) -> Case:
@@ -167,6 +195,7 @@ CASES = [
         tie_word_embeddings=True,
         **rope(10000.0, 0.5),
     ),
+    dense_case("qwen3.5-with-images", 13, oracle=by_the_whole, whole=with_images, **rope(1e7, 0.25)),
     moe_case("qwen3.5-experts", 21, linear_num_value_heads=4, with_balance_gradient=True, **EXPERTS, **rope(10000.0, 0.5)),
     # The paper's own layout: Qwen3 and a gate in q_proj.
     paper_case("paper-none", 21, "none", stock_qwen3, num_attention_heads=4, num_key_value_heads=2),

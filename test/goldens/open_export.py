@@ -31,9 +31,9 @@ def open_folder(folder: Path) -> torch.nn.Module:
         model = PaperModel(paper_config("none") | config)
         model.load_state_dict(load_file(folder / "model.safetensors"))
         return model.eval()
-    model, loaded = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
-    )
+    # Plain paths: the grouped products that experts otherwise run on take no float64.
+    plain = {"attn_implementation": "eager", "experts_implementation": "eager"}
+    model, loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **plain)
     faults = {kind: names for kind, names in loaded.items() if names}
     if faults:
         raise SystemExit(f"{folder}: {faults}")
