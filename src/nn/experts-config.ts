@@ -13,7 +13,10 @@ export interface ExpertsLayerConfig {
   readonly width: number
   /** Hidden width of the expert that every token goes to; 0, the default, for none. */
   readonly sharedWidth: number
-  /** Divide the k routing weights by their sum; true unless given. */
+  /**
+   * Divide the k routing weights by their sum; true unless given. With k = 1 the weight is then always 1, and the router learns
+   * from the load-balancing loss alone.
+   */
   readonly normalise: boolean
 }
 

@@ -1,6 +1,7 @@
 /** Settings: defaults, shorthands, and messages that name what is wrong. */
 import { describe, expect, it } from 'vitest'
 import { SluiceError } from '../../src/index.ts'
+import { hasExperts } from '../../src/nn/config.ts'
 import { attentionConfig, Transformer, transformerConfig } from '../../src/nn/index.ts'
 
 /** Settings as they come from a file, where no type has been checked. */
@@ -60,6 +61,55 @@ describe('transformerConfig', () => {
     expect(parsed({ layers: undefined, gate: { act: undefined } })).toEqual(parsed({}))
   })
 
+  it('counts attention layers by an interval, or takes a list', () => {
+    const types = (settings: object) =>
+      parsed(settings)
+        .layerTypes.map((type) => type[0])
+        .join('')
+    expect(types({ layers: 8, fullAttentionInterval: 4 })).toBe('dddaddda')
+    expect(types({ layers: 3, fullAttentionInterval: 1 })).toBe('aaa')
+    expect(types({ layers: 3, fullAttentionInterval: 0 })).toBe('ddd')
+    const listed = parsed({ layerTypes: ['delta', 'attention', 'delta'] })
+    expect([listed.layers, listed.layerTypes]).toEqual([3, ['delta', 'attention', 'delta']])
+    const [layerTypes, both] = [['delta', 'attention'], { fullAttentionInterval: 2 }]
+    expect(parsed({ layers: 2, layerTypes, ...both })).toEqual(parsed({ layers: 2, ...both }))
+  })
+
+  it('derives the delta layers from the heads, and the gate from the rule', () => {
+    expect(parsed({ heads: 8, delta: { valueHeads: 16, valueWidth: 5 } }).delta).toMatchObject({
+      keyHeads: 8,
+      valueHeads: 16,
+      keyWidth: 16,
+      valueWidth: 5,
+    })
+    expect(parsed({ delta: { rule: 'kda' } }).delta.outputGate).toBe('sigmoid')
+    expect(parsed({ delta: { rule: 'kda', outputGate: 'silu' } }).delta.outputGate).toBe('silu')
+  })
+
+  it('puts experts where `every` and `dense` say', () => {
+    const settings = { layers: 6, feedForwardWidth: 24, experts: { count: 8, active: 2 } }
+    expect(parsed(settings).experts).toEqual({
+      count: 8,
+      active: 2,
+      width: 24,
+      sharedWidth: 0,
+      normalise: true,
+      every: 1,
+      dense: [],
+      loadBalance: 0.001,
+      zLoss: 0,
+    })
+    const places = (more: object) => {
+      const config = parsed({ ...settings, experts: { ...settings.experts, ...more } })
+      return [0, 1, 2, 3, 4, 5].filter((layer) => hasExperts(config, layer))
+    }
+    expect(places({})).toEqual([0, 1, 2, 3, 4, 5])
+    expect(places({ every: 2 })).toEqual([1, 3, 5])
+    expect(places({ every: 2, dense: [0, 3] })).toEqual([1, 5])
+    expect(hasExperts(parsed({}), 0)).toBe(false)
+    expect(parsed({ multiTokenPrediction: {} }).multiTokenPrediction).toEqual({ weight: 0.3 })
+  })
+
   it.each([
     ['none', 'none'],
     ['elementwise', { position: 'G1', grain: 'elementwise', shared: false, op: 'mul', act: 'sigmoid', input: 'x' }],
@@ -92,6 +142,36 @@ describe('transformerConfig', () => {
     [{ rope: { dims: 3 } }, /rope\.dims must be an even integer from 0 up, got 3/],
     [{ rope: { dims: 64 } }, /rope\.dims must be at most the head width 32, got 64/],
     [{ heads: 3 }, /width 128 does not divide into 3 heads; change one, or set headWidth/],
+    [{ fullAttentionInterval: -1 }, /fullAttentionInterval must be an integer from 0 up, got -1/],
+    [
+      { layerTypes: ['linear'] },
+      /layerTypes must be a list with one of 'attention', 'delta' for each layer, got \["linear"\]/,
+    ],
+    [
+      { layers: 3, layerTypes: ['delta', 'attention'] },
+      /layerTypes must name one type a layer, got 2 for layers 3; change layerTypes or layers/,
+    ],
+    [{ layerTypes: [] }, /layerTypes must name one type a layer, got 0 for layers 0/],
+    [
+      { layerTypes: ['delta', 'attention'], fullAttentionInterval: 1 },
+      /layerTypes says that layer 0 is 'delta', fullAttentionInterval 1 that it is 'attention'; give one of them/,
+    ],
+    [{ delta: { heads: 2 } }, /there is no setting 'delta\.heads'/],
+    [{ delta: { keyHeads: 2, valueHeads: 3 } }, /delta\.valueHeads must be a multiple of delta\.keyHeads, got 3 and 2/],
+    [{ delta: 'kda' }, /delta must be an object, got "kda"/],
+    [{ experts: { count: 4 } }, /experts\.active must be given/],
+    [{ experts: { count: 2, active: 3 } }, /experts\.active must be at most experts\.count, got 3 of 2 experts/],
+    [{ experts: { count: 2, active: 1, topK: 1 } }, /there is no setting 'experts\.topK'/],
+    [{ experts: { count: 2, active: 1, dense: [4] } }, /experts\.dense names layer 4; there are layers 0 to 3/],
+    [
+      { experts: { count: 2, active: 1, dense: 0 } },
+      /experts\.dense must be a list of layers, integers from 0 up, got 0/,
+    ],
+    [{ experts: { count: 2, active: 1, zLoss: -1 } }, /experts\.zLoss must be a number from 0 up, got -1/],
+    [{ experts: 8 }, /experts must be an object, or null, got 8/],
+    [{ multiTokenPrediction: true }, /multiTokenPrediction must be an object, or null, got true/],
+    [{ multiTokenPrediction: { depth: 1 } }, /there is no setting 'multiTokenPrediction\.depth'/],
+    [{ bias: 1 }, /bias must be true or false, got 1/],
     [{ keyValueHeads: 3 }, /heads must be a multiple of keyValueHeads, got 4 and 3/],
   ])('refuses %j', (settings, message) => {
     expect(() => parsed(settings)).toThrow(SluiceError)

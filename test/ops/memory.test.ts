@@ -5,12 +5,15 @@ import { arb } from '../../src/check/index.ts'
 import {
   attention,
   causalConv1d,
+  channelDeltaRule,
   concat,
+  type DeltaRuleOptions,
   deltaRule,
   eye,
   gatedAttention,
   gatedDeltaRule,
   type Tensor,
+  tensor,
 } from '../../src/index.ts'
 import { expectClose, gradientsOf, holds, leaf, make, numbers } from './values.ts'
 
@@ -233,5 +236,82 @@ describe('the gated delta rule', () => {
       const last = steps(v, T - 1, T).reshape([1, v.shape[3]])
       expectClose(state.reshape([T, v.shape[3]]).slice([[0, 1]]), last, 0)
     })
+  })
+})
+
+describe('the delta rule with a decay a channel', () => {
+  type Given = [Tensor, Tensor, Tensor, Tensor, Tensor, DeltaRuleOptions]
+  const given = arb.arguments(channelDeltaRule.record) as fc.Arbitrary<Given>
+
+  it('in chunks of every size is the recurrence, forward and backward', () => {
+    holds(given, ([q, k, v, g, beta, { scale, state }]) => {
+      const run = (mode: 'recurrent' | 'chunked', chunk?: number) => {
+        const leaves = [q, k, v, g, beta, ...(state ? [state] : [])].map(leaf)
+        const [a, b, c, d, e, s] = leaves
+        const result = channelDeltaRule(a, b, c, d, e, { scale, state: s, mode, chunk })
+        const total = result.out.mul(2).sum().add(result.state.square().sum())
+        return { ...result, gradients: gradientsOf(total, leaves) }
+      }
+      const expected = run('recurrent')
+      for (let chunk = 1; chunk <= q.shape[1] + 1; chunk++) {
+        const got = run('chunked', chunk)
+        expectClose(got.out, expected.out, ROUNDOFF, `out, chunk ${chunk}`)
+        expectClose(got.state, expected.state, ROUNDOFF, `state, chunk ${chunk}`)
+        got.gradients.forEach((gradient, i) => {
+          expectClose(gradient, expected.gradients[i], 1e-9, `gradient ${i}, chunk ${chunk}`)
+        })
+      }
+    })
+  })
+
+  it('with equal channels is the gated delta rule, gradients as well', () => {
+    holds(arb.deltaRule(), ({ q, k, v, g, beta, options }) => {
+      const [one, other] = [[q, k, v, g, beta].map(leaf), [q, k, v, g, beta].map(leaf)]
+      const spread = (x: Tensor) => x.unsqueeze(-1).expand([...g.shape, q.shape[3]])
+      const channels = channelDeltaRule(one[0], one[1], one[2], spread(one[3]), one[4], options)
+      const heads = gatedDeltaRule(other[0], other[1], other[2], other[3], other[4], options)
+      expectClose(channels.out, heads.out, ROUNDOFF)
+      expectClose(channels.state, heads.state, ROUNDOFF)
+      const total = ({ out, state }: { out: Tensor; state: Tensor }) => out.sum().add(state.square().sum())
+      const expected = gradientsOf(total(heads), other)
+      gradientsOf(total(channels), one).forEach((gradient, i) => {
+        expectClose(gradient, expected[i], 1e-9, `gradient ${i}`)
+      })
+    })
+  })
+
+  it('keeps one channel and forgets another', () => {
+    const row = (...values: number[]) => make(Float64Array.from(values), { shape: [1, values.length / 2, 1, 2] })
+    const state = make(Float64Array.of(3, 5), { shape: [1, 1, 2, 1] })
+    const nothing = make(new Float64Array(2), { shape: [1, 2, 1] })
+    const [k, v] = [row(0, 0, 0, 0), make(new Float64Array(2), { shape: [1, 2, 1, 1] })]
+    for (const mode of ['recurrent', 'chunked'] as const) {
+      const g = row(0, -Math.LN2, -2000, -Math.LN2)
+      const { out, state: last } = channelDeltaRule(row(1, 0, 0, 1), k, v, g, nothing, { scale: 1, state, mode })
+      expectClose(out, make(Float64Array.of(3, 5 / 4), { shape: [1, 2, 1, 1] }), ROUNDOFF)
+      expectClose(last, make(Float64Array.of(0, 5 / 4), { shape: [1, 1, 2, 1] }), ROUNDOFF)
+    }
+  })
+
+  it('in float32 stays exact where the decay of a chunk is beyond the exponents', async () => {
+    // The running sum reaches -16 x 30 = -480 in a chunk; e^480 has no float32, so keys over the decay would be infinite.
+    const [T, K] = [33, 4]
+    const wave = (count: number, step: number) =>
+      Float32Array.from({ length: count }, (_, i) => Math.sin(step * (i + 1)))
+    const on = (data: Float32Array, shape: number[]) => tensor(data, { shape, device: 'cpu' })
+    const [q, k, v] = [1.3, 0.7, 2.1].map((step) => on(wave(T * K, step), [1, T, 1, K]).l2Norm())
+    const g = on(
+      wave(T * K, 0.9).map((x) => -15 * (1 + x)),
+      [1, T, 1, K],
+    )
+    const beta = on(new Float32Array(T).fill(0.9), [1, T, 1])
+    const run = (mode: 'recurrent' | 'chunked') => channelDeltaRule(q, k, v, g, beta, { mode }).out.data()
+    const [steps, chunks] = [await run('recurrent'), await run('chunked')]
+    expect(Math.max(...steps.map(Math.abs))).toBeGreaterThan(0.1)
+    // Sums of 4 products of values up to 1, over up to 16 steps of a chunk, at 6e-8 each.
+    steps.forEach((value, i) => {
+      expect(Math.abs(chunks[i] - value)).toBeLessThan(5e-6)
+    })
+    for (const t of [q, k, v, g, beta]) t.dispose()
   })
 })

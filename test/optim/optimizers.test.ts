@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { findDevice } from '../../src/device/registry.ts'
 import { checkLeaks, manualSeed, noGrad, randn, scope, type Tensor, tensor, zeros } from '../../src/index.ts'
-import { Linear, Module, RMSNorm, Transformer } from '../../src/nn/index.ts'
+import { GatedDeltaNet, Linear, Module, RMSNorm, Transformer } from '../../src/nn/index.ts'
 import { AdamW, decayGroups, Muon, muonGroups, type Optimizer, orthogonalise, SGD } from '../../src/optim/index.ts'
 import {
   adamWOracle,
@@ -175,6 +175,29 @@ describe('Muon', () => {
     model.dispose()
   })
 
+  it('leaves the convolutions of delta layers to AdamW', () => {
+    const model = new Transformer({ vocabularySize: 7, width: 8, layers: 1, heads: 2, fullAttentionInterval: 0 })
+    const { hidden, rest } = muonGroups(model, 0.1)
+    const names = (list: readonly Tensor[]) => list.map(({ label }) => label).filter((name) => /\.delta\./.test(name))
+    expect(names(hidden)).toEqual([
+      'layers.0.delta.queryProjection.weight',
+      'layers.0.delta.keyProjection.weight',
+      'layers.0.delta.valueProjection.weight',
+      'layers.0.delta.outputGateProjection.weight',
+      'layers.0.delta.betaProjection.weight',
+      'layers.0.delta.decayProjection.weight',
+      'layers.0.delta.outputProjection.weight',
+    ])
+    expect(names(rest[0].params)).toEqual([])
+    expect(names(rest[1].params)).toEqual([
+      'layers.0.delta.convolution',
+      'layers.0.delta.decayBias',
+      'layers.0.delta.decayRate',
+      'layers.0.delta.outputNorm.weight',
+    ])
+    model.dispose()
+  })
+
   it('refuses vectors among the hidden matrices', () => {
     using p = tensor([1, 2], { requiresGrad: true })
     expect(() => new Muon({ hidden: [p], rest: [] })).toThrow(/hidden parameters are matrices, got one of shape \[2\]/)
@@ -192,6 +215,17 @@ describe('groups', () => {
     expect(matrices).toEqual({ params: [module.linear.weight], weightDecay: 0.1 })
     expect(vectors).toEqual({ params: [module.norm.weight, module.linear.bias], weightDecay: 0 })
     module.dispose()
+  })
+
+  it('spare the convolution, the decays and the norm of a delta layer', () => {
+    for (const rule of ['gatedDelta', 'kda'] as const) {
+      const layer = new GatedDeltaNet({ width: 4, keyHeads: 2, rule })
+      const [decaying, spared] = decayGroups(layer, 0.1)
+      const { convolution, decayBias, decayRate, outputNorm } = layer
+      expect(spared).toEqual({ params: [convolution, decayBias, decayRate, outputNorm.weight], weightDecay: 0 })
+      expect(decaying.params.length).toBe(layer.parameters().length - 4)
+      layer.dispose()
+    }
   })
 })
 
