@@ -1,5 +1,10 @@
-/** Files that other programs read too. */
+/** Files that other programs read too: safetensors, and models as Hugging Face lays them out. */
 export type { HostTensor } from '../tensor/host.ts'
+
+import '../ops/methods.ts'
+
+export type { LeftOut } from './checkpoint.ts'
+export type { FamilyName } from './families/family.ts'
 export type { FormatCode, WeightDType } from './formats.ts'
 export {
   loadSafetensors,
@@ -8,6 +13,12 @@ export {
   type SaveSafetensorsOptions,
   saveSafetensors,
 } from './open.ts'
+export {
+  type LoadPretrainedOptions,
+  loadPretrained,
+  type SavePretrainedOptions,
+  savePretrained,
+} from './pretrained.ts'
 export { decodeSafetensors, encodeSafetensors, type SafetensorsContent } from './safetensors.ts'
 export type {
   LazyTensor,
@@ -18,3 +29,4 @@ export type {
   WritableTensors,
 } from './safetensors-file.ts'
 export type { ByteSource } from './source.ts'
+export { type OpenPretrainedOptions, openPretrained, StreamedTransformer } from './streamed.ts'

@@ -10,8 +10,25 @@ export interface DeviceOption {
   readonly device?: string
 }
 
+let isDrawing = true
+
+/**
+ * Runs `body`, in which parameters that would be drawn are 0 and no random number is used up: for whoever makes a module to
+ * load other values into it.
+ */
+export function withoutDrawing<R>(body: () => R): R {
+  const before = isDrawing
+  isDrawing = false
+  try {
+    return body()
+  } finally {
+    isDrawing = before
+  }
+}
+
 /** A parameter from N(0, std^2). It is scaled on the host, so that the same seed gives the same bits on every device. */
 export function normalParameter(shape: Shape, std: number, { device }: DeviceOption): Tensor {
+  if (!isDrawing) return constantParameter(shape, 0, { device })
   const values = defaultGenerator.normal(sizeOf(shape))
   for (let i = 0; i < values.length; i++) values[i] *= std
   return tensor(values, { shape, device, requiresGrad: true })
@@ -22,6 +39,7 @@ export function normalParameter(shape: Shape, std: number, { device }: DeviceOpt
  * so that the same seed gives the same bits on every device.
  */
 export function uniformParameter(shape: Shape, map: (u: number) => number, { device }: DeviceOption): Tensor {
+  if (!isDrawing) return constantParameter(shape, 0, { device })
   const values = defaultGenerator.uniform(sizeOf(shape))
   // The generator's grid is 0 to 1 - 2^-24. Turned round, it has no 0, whose logarithm some maps take.
   for (let i = 0; i < values.length; i++) values[i] = map(1 - values[i])
