@@ -5,32 +5,29 @@
     torchrun --standalone --nproc-per-node 8 go_on_training.py FOLDER OUT --text book.txt --steps 100
     accelerate launch --num_processes 8 go_on_training.py FOLDER OUT --text book.txt --steps 100
 
-FOLDER holds config.json and model.safetensors; OUT gets the same, which Sluice opens again. The text is read as bytes, as
-Sluice's byte tokenizer does (vocabulary 256); for any other vocabulary give `--tokens FILE`, a safetensors file with `tokens`,
-int32 [N]. The last tenth is held out. Each process draws its own sequences; gradients are averaged over all of them.
+FOLDER holds config.json, model.safetensors and tokenizer.json; OUT gets the same, which Sluice opens again. A run that learned a
+generated task has no tokenizer: give `--tokens FILE`, a safetensors file with `tokens`, int32 [N]. The last tenth is held out.
+Each process draws its own sequences; gradients are averaged over all of them.
 
 AdamW as Sluice has it: weight decay on matrices alone, not on vectors (norms, biases, dt_bias, A_log) or the convolution.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
-def read_tokens(given: argparse.Namespace, vocabulary: int) -> torch.Tensor:
+def read_tokens(given: argparse.Namespace) -> torch.Tensor:
     if given.tokens:
-        tokens = load_file(given.tokens)["tokens"].long()
-    else:
-        if vocabulary != 256:
-            raise SystemExit(f"the model has a vocabulary of {vocabulary}, bytes have 256; give --tokens")
-        tokens = torch.tensor(list(given.text.read_bytes()))
-    if int(tokens.max()) >= vocabulary:
-        raise SystemExit(f"token {int(tokens.max())} is outside the vocabulary of {vocabulary}")
-    return tokens
+        return load_file(given.tokens)["tokens"].long()
+    tokenizer = AutoTokenizer.from_pretrained(given.folder)
+    # Nothing is cut: model_max_length only asks for a warning.
+    return torch.tensor(tokenizer(given.text.read_text(encoding="utf-8"), verbose=False).input_ids)
 
 
 def sequences(tokens: torch.Tensor, count: int, length: int, generator: torch.Generator) -> torch.Tensor:
@@ -66,7 +63,9 @@ def main() -> None:
     faults = {kind: names for kind, names in loaded.items() if names}
     if faults:
         raise SystemExit(f"{given.folder}: {faults}")
-    tokens = read_tokens(given, model.config.vocab_size)
+    tokens = read_tokens(given)
+    if int(tokens.max()) >= model.config.vocab_size:
+        raise SystemExit(f"token {int(tokens.max())} is outside the vocabulary of {model.config.vocab_size}")
     held_out = tokens[len(tokens) * 9 // 10 :]
     tokens = tokens[: len(tokens) * 9 // 10]
     groups = decay_groups(model, given.weight_decay)
@@ -102,6 +101,9 @@ def main() -> None:
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         accelerator.unwrap_model(model).save_pretrained(given.out)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            if (given.folder / name).exists():
+                shutil.copy(given.folder / name, given.out / name)
     accelerator.end_training()
 
 
