@@ -15,6 +15,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./demo.ts')).demo,
   train: async () => (await import('./train.ts')).trainCommand,
   sample: async () => (await import('./sample.ts')).sample,
+  export: async () => (await import('./export.ts')).exportCommand,
   check: async () => (await import('./check.ts')).check,
   info: async () => (await import('./info.ts')).infoCommand,
 }

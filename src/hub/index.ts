@@ -30,3 +30,9 @@ export type {
 } from './safetensors-file.ts'
 export type { ByteSource } from './source.ts'
 export { type OpenPretrainedOptions, openPretrained, StreamedTransformer } from './streamed.ts'
+export {
+  type LoadTokenizerOptions,
+  loadTokenizer,
+  type PretrainedTokenizer,
+  type TokenizerLibrary,
+} from './tokenizer.ts'

@@ -9,7 +9,10 @@ import { expect, test } from 'vitest'
 const entry = `
 import { tensor, gatedDeltaRule, randn, manualSeed } from './src/index.ts'
 import { train } from './src/train/index.ts'
+import { encodeSafetensors, loadSafetensors } from './src/hub/index.ts'
 manualSeed(1)
+const bytes = encodeSafetensors(new Map([['w', { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) }]]))
+const { tensors } = await loadSafetensors(new Blob([bytes]))
 const a = tensor([[1, 2], [3, 4]], { requiresGrad: true })
 a.sigmoid().sum().backward()
 const k = randn([1, 5, 1, 3])
@@ -18,7 +21,12 @@ const run = await train({
   text: 'to be or not to be '.repeat(50),
   config: { steps: 3, contextLength: 16, batchSize: 2, evaluationBatches: 1, model: { width: 8, layers: 1, heads: 2 } },
 })
-export const result = { gradient: [...(await a.grad.data())], state: state.shape, steps: run.step }
+export const result = {
+  gradient: [...(await a.grad.data())],
+  state: state.shape,
+  steps: run.step,
+  read: [...tensors.get('w').data],
+}
 `
 
 test('minified for a browser', async () => {
@@ -41,7 +49,7 @@ test('minified for a browser', async () => {
     expect(main.text).not.toMatch(/^import[^;]*["']node:/m)
     const { result } = await import(/* @vite-ignore */ pathToFileURL(main.path).href)
     const { gradient, ...rest } = result as { gradient: number[] }
-    expect(rest).toEqual({ state: [1, 1, 3, 3], steps: 3 })
+    expect(rest).toEqual({ state: [1, 1, 3, 3], steps: 3, read: [1, 2] })
     // y (1 - y) in float32: 1 - y keeps y's error of 2^-24.
     const expected = [1, 2, 3, 4].map((x) => 1 / (1 + Math.exp(-x)) / (1 + Math.exp(x)))
     expect(gradient).toHaveLength(4)
