@@ -108,20 +108,19 @@ function fileTensors(model: Transformer, maps: readonly RowMap[]): Map<string, L
   const tensors = model.namedTensors()
   const dtype = model.tokenEmbedding.weight.dtype as 'float32' | 'float64'
   // A stack of experts is read once for all that are written of it, one after another.
-  const copies = new Map<string, HostTensor>()
-  let current: RowMap | undefined
-  const read = async (map: RowMap, name: string): Promise<HostTensor> => {
-    if (map !== current) copies.clear()
-    current = map
-    const copy = copies.get(name) ?? (await toHost(tensors.get(name)!))
-    copies.set(name, copy)
-    return copy
+  let last: { readonly name: string; readonly copy: HostTensor } | undefined
+  const read = async (name: string): Promise<HostTensor> => {
+    if (last?.name !== name) {
+      last = undefined
+      last = { name, copy: await toHost(tensors.get(name)!) }
+    }
+    return last.copy
   }
   return new Map(
     maps.flatMap((map) =>
       map.file.map(({ name, shape }, i): [string, LazyTensor] => [
         name,
-        { dtype, shape, read: () => map.save(i, (part) => read(map, part), dtype) },
+        { dtype, shape, read: () => map.save(i, read, dtype) },
       ]),
     ),
   )

@@ -2,12 +2,12 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { SluiceError } from '../../src/errors.ts'
 import { familyNames } from '../../src/hub/families/index.ts'
 import { loadSafetensors, saveSafetensors } from '../../src/hub/open.ts'
 import { loadPretrained, savePretrained } from '../../src/hub/pretrained.ts'
-import { manualSeed, tensor } from '../../src/index.ts'
+import { manualSeed, Tensor, tensor } from '../../src/index.ts'
 import { Transformer, type TransformerConfigInput, transformerConfig } from '../../src/nn/index.ts'
 import type { HostTensor } from '../../src/tensor/host.ts'
 import { defaultGenerator } from '../../src/tensor/random.ts'
@@ -198,6 +198,16 @@ test('names under model.language_model. and stacked experts are read', async () 
     }
   })
   expectEqualTensors(await (await loadPretrained(folder)).stateDict(), await model.stateDict())
+})
+
+test('saving reads each tensor of the model once, a stack of experts too', async () => {
+  manualSeed(3)
+  const experts = { count: 3, active: 2, width: 2, sharedWidth: 2 }
+  const model = new Transformer({ ...hybrid, experts })
+  const reads = vi.spyOn(Tensor.prototype, 'data')
+  onTestFinished(() => void reads.mockRestore())
+  await savePretrained(model, join(await temporaryFolder(), 'model'))
+  expect(reads).toHaveBeenCalledTimes(model.namedTensors().size)
 })
 
 test('what cannot be saved or loaded is said, and nothing is written', async () => {

@@ -34,6 +34,18 @@ test.each(familyNames)('%s: any model it can express is the same after it was wr
   )
 })
 
+test('any number of turned dimensions survives being written as a share, which may round down', () => {
+  const family = familyNamed('test', 'qwen3_next')
+  for (let headWidth = 2; headWidth <= 64; headWidth += 2) {
+    for (let dims = 2; dims <= headWidth; dims += 2) {
+      const config = transformerConfig({ vocabularySize: 1, headWidth, rope: { dims }, zeroCentredNorm: true })
+      expect(family.read(family.write(config)).rope).toEqual({ base: 10000, dims })
+    }
+  }
+  // 44 (30 / 44) is 29.999999999999996.
+  expect(Math.trunc(44 * (30 / 44))).toBe(29)
+})
+
 /** As transformers 5.24 writes them. */
 const common = {
   ...{ attention_bias: false, attention_dropout: 0, bos_token_id: null, dtype: 'float32', eos_token_id: null },
@@ -148,7 +160,7 @@ test.each<[FamilyName, object, RegExp]>([
   ['qwen3', { num_key_value_heads: 3 }, /heads must be a multiple of keyValueHeads/],
   ['qwen3', { quantization_config: { bits: 4 } }, /quantization_config {"bits":4}: not known here/],
   ['qwen3', { model_type: 'llama' }, /model_type "llama"; what can be read is qwen3, qwen3_next/],
-  ['qwen3_next', { rope_parameters: { partial_rotary_factor: 0.4 } }, /turns 3 of 8 dimensions; an even number/],
+  ['qwen3_next', { rope_parameters: { partial_rotary_factor: 0.45 } }, /turns 3 of 8 dimensions; an even number/],
   ['qwen3_next', { linear_num_value_heads: 3 }, /delta.valueHeads must be a multiple of delta.keyHeads/],
   ['qwen3_next', { mlp_only_layers: [-1] }, /mlp_only_layers \[-1\] must be a list of layers/],
   ['qwen3_next', { num_experts: 1 }, /experts.active must be at most experts.count/],
@@ -200,6 +212,7 @@ test('a model that no family can express: the key that stands in the way of each
     [{}, 'qwen3_next', 'zeroCentredNorm: false'],
     [{ zeroCentredNorm: true, gate: 'headwise' }, 'qwen3_next', "gate.grain: 'headwise'"],
     [{ zeroCentredNorm: true, gate: 'none' }, 'qwen3_next', "gate: 'none'"],
+    [{ zeroCentredNorm: true, rope: { dims: 0 } }, 'qwen3_next', 'rope.dims: 0'],
     [{ zeroCentredNorm: true, queryKeyNorm: false }, 'qwen3_5', 'queryKeyNorm: false'],
     [{ zeroCentredNorm: true, layerTypes: ['delta'], delta: { rule: 'kda' } }, 'qwen3_5', 'delta.rule: "kda"'],
     [{ zeroCentredNorm: true, experts: { count: 2, active: 1 } }, 'qwen3_next', 'experts.sharedWidth: 0'],
