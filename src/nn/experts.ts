@@ -55,15 +55,8 @@ const meanOf = (routings: readonly Routing[], of: (routing: Routing) => Tensor):
  */
 export function loadBalancingLoss(routings: readonly Routing[]): Tensor {
   const chosen = meanOf(routings, (routing) => routing.chosen)
-  return mul(
-    sum(
-      mul(
-        chosen,
-        meanOf(routings, (routing) => routing.probability),
-      ),
-    ),
-    chosen.size,
-  )
+  const probability = meanOf(routings, (routing) => routing.probability)
+  return mul(sum(mul(chosen, probability)), chosen.size)
 }
 
 /** mean logsumexp(router x)^2 over tokens and layers, which keeps the router's logits small (ST-MoE, equation 5). */

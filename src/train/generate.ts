@@ -1,4 +1,4 @@
-/** Text from a model: one token after another, with a key-value cache. */
+/** Text from a model: one token after another, with a cache. */
 import { noGrad } from '../autograd/tape.ts'
 import { SluiceError } from '../errors.ts'
 import type { TransformerCache } from '../nn/cache.ts'

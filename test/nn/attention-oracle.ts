@@ -14,9 +14,12 @@ const activations = {
   nsSigmoid: (x: number) => 0.5 + 0.5 / (1 + Math.exp(-x)),
 }
 
-/** W x for W [rows, x.length], row-major. */
-function project(weight: ArrayLike<number>, x: readonly number[], rows: number): number[] {
-  return Array.from({ length: rows }, (_, r) => x.reduce((sum, v, c) => sum + weight[r * x.length + c] * v, 0))
+/** W x + b for W [rows, x.length], row-major, and b [rows], if the parameters have it. */
+function project(p: Values, name: string, x: readonly number[], rows: number): number[] {
+  const [weight, bias] = [p[`${name}.weight`], p[`${name}.bias`]]
+  return Array.from({ length: rows }, (_, r) =>
+    x.reduce((sum, v, c) => sum + weight[r * x.length + c] * v, bias ? bias[r] : 0),
+  )
 }
 
 const split = (flat: readonly number[], heads: number): Heads =>
@@ -42,8 +45,7 @@ function turn(x: readonly number[], position: number, { rope }: AttentionConfig)
 function gated(at: GatePosition, y: Heads, x: readonly number[], p: Values, { gate }: AttentionConfig): Heads {
   if (gate === 'none' || gate.position !== at) return y
   const each = gate.grain === 'headwise' ? 1 : y[0].length
-  const flat =
-    gate.input === 'none' ? Array.from(p.gateLogits) : project(p['gateProjection.weight'], x, y.length * each)
+  const flat = gate.input === 'none' ? Array.from(p.gateLogits) : project(p, 'gateProjection', x, y.length * each)
   const scores = split(flat.map(activations[gate.act]), y.length)
   const mean = scores[0].map((_, d) => scores.reduce((sum, head) => sum + head[d], 0) / scores.length)
   return y.map((head, h) =>
@@ -61,7 +63,7 @@ export function attentionOracle(x: readonly (readonly number[])[], p: Values, co
     heads.map((head) => turn(config.queryKeyNorm ? norm(head, p[name], config) : head, t, config))
   const rows = x.map((row, t) => {
     const of = (name: string, heads: number, at: GatePosition) =>
-      gated(at, split(project(p[`${name}Projection.weight`], row, heads * D), heads), row, p, config)
+      gated(at, split(project(p, `${name}Projection`, row, heads * D), heads), row, p, config)
     return {
       q: ready(of('query', H, 'G4'), 'queryNorm.weight', t),
       k: ready(of('key', KV, 'G3'), 'keyNorm.weight', t),
@@ -80,6 +82,6 @@ export function attentionOracle(x: readonly (readonly number[])[], p: Values, co
       return config.sdpaPost === 'headRmsNorm' ? norm(y, p['headNorm.weight'], config) : y
     })
     const flat = gated('G1', attended, row, p, config).flat()
-    return gated('G5', [project(p['outputProjection.weight'], flat, C)], row, p, config)[0]
+    return gated('G5', [project(p, 'outputProjection', flat, C)], row, p, config)[0]
   })
 }

@@ -92,12 +92,28 @@ describe('GatedAttention', () => {
     ['zero-centred norms', { zeroCentredNorm: true, sdpaPost: 'headRmsNorm' }],
     ['rotary positions on part of the head', { headWidth: 4, rope: { base: 100, dims: 2 } }],
     ['no positions', { rope: null }],
+    ['biases', { bias: true }],
+    ['biases and no gate', { bias: true, gate: 'none' }],
     ['sight of the future', { causal: false }],
   ])('with %s computes what the loops compute, and has its gradient', async (_what, settings) => {
     const layer = layerOf(settings, 5)
     using x = input([B, T, C], 6)
     expect(await gapToOracle(layer, x)).toBeLessThan(ROUNDINGS)
     await gradcheckModule(layer, [x], (moved) => layer.forward(moved))
+    layer.dispose()
+  })
+
+  it('has biases of all its projections, 0 at the start', async () => {
+    const layer = new GatedAttention({ ...base, bias: true })
+    const biases = [...layer.namedTensors()].filter(([name]) => name.endsWith('.bias'))
+    expect(biases.map(([name, { shape }]) => `${name} ${shape}`)).toEqual([
+      'queryProjection.bias 8',
+      'keyProjection.bias 4',
+      'valueProjection.bias 4',
+      'gateProjection.bias 8',
+      'outputProjection.bias 4',
+    ])
+    for (const [, bias] of biases) expect((await bias.data()).every((b) => b === 0)).toBe(true)
     layer.dispose()
   })
 

@@ -1,6 +1,6 @@
 /** The delta layer: every rule against loops and finite differences, in chunks, step by step and one token at a time. */
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { findDevice } from '../../src/device/registry.ts'
 import { checkLeaks, manualSeed, noGrad, scope, type Tensor, tensor } from '../../src/index.ts'
 import {
@@ -10,6 +10,7 @@ import {
   type GatedDeltaNetConfigInput,
   gatedDeltaNetConfig,
 } from '../../src/nn/index.ts'
+import { defaultGenerator } from '../../src/tensor/random.ts'
 import { RUNS, SEED } from '../check/runs.ts'
 import type { Values } from './attention-oracle.ts'
 import { deltaNetOracle } from './delta-net-oracle.ts'
@@ -245,6 +246,17 @@ describe('GatedDeltaNet', () => {
       expect(Math.max(...taps.map(Math.abs))).toBeLessThanOrEqual(0.5)
       expect(Math.max(...taps)).toBeGreaterThan(0.49)
       expect(Math.min(...taps)).toBeLessThan(-0.49)
+    }
+  })
+
+  it('starts with decays that are finite, whatever is drawn', async () => {
+    // 0 and 1 - 2^-24 are the ends of what the generator gives.
+    for (const drawn of [0, 1 - 2 ** -24]) {
+      defaultGenerator.uniform = (n) => new Float32Array(n).fill(drawn)
+      onTestFinished(() => void Reflect.deleteProperty(defaultGenerator, 'uniform'))
+      const layer = new GatedDeltaNet({ width: 4, keyHeads: 2 })
+      for (const { data } of (await layer.stateDict()).values()) expect([...data].every(Number.isFinite)).toBe(true)
+      layer.dispose()
     }
   })
 
