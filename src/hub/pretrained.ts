@@ -5,7 +5,7 @@ import { Transformer } from '../nn/transformer.ts'
 import { type HostTensor, toHost } from '../tensor/host.ts'
 import { fill, type LeftOut, openCheckpoint } from './checkpoint.ts'
 import { allWeights, decoderWeights } from './families/decoder.ts'
-import { type FamilyName, requireExpressible } from './families/family.ts'
+import { configText, type FamilyName, requireExpressible } from './families/family.ts'
 import { familyFor, familyNamed } from './families/index.ts'
 import type { RowMap } from './families/rows.ts'
 import { nodeFiles, writeText } from './files.ts'
@@ -99,8 +99,7 @@ export async function savePretrained(
     // transformers asks for it.
     metadata: { format: 'pt' },
   })
-  const json = { ...family.write(config), dtype }
-  await writeText(operation, `${folder}/config.json`, `${JSON.stringify(json, null, 2)}\n`)
+  await writeText(operation, `${folder}/config.json`, configText({ ...family.write(config), dtype }))
   return family.name
 }
 

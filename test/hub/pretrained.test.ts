@@ -53,6 +53,29 @@ test.each(familyNames)('%s: any model is the same after it was saved and loaded'
   )
 })
 
+test('transformers finds a fraction where it wants one', async () => {
+  const { folder } = await saved({
+    ...small,
+    gate: 'elementwise',
+    initStd: 1,
+    zeroCentredNorm: true,
+    rope: { base: 10000, dims: 2 },
+    experts: { count: 2, active: 1, width: 3, sharedWidth: 3, loadBalance: 0 },
+  })
+  const text = await readFile(join(folder, 'config.json'), 'utf8')
+  for (const line of [
+    '"initializer_range": 1.0,',
+    '"router_aux_loss_coef": 0.0,',
+    '"rope_theta": 10000.0,',
+    '"partial_rotary_factor": 1.0',
+    '"rms_norm_eps": 0.000001,',
+    '"num_experts": 2,',
+  ]) {
+    expect(text).toContain(line)
+  }
+  expect(JSON.parse(text)).toMatchObject({ initializer_range: 1, router_aux_loss_coef: 0, num_experts: 2 })
+})
+
 test('saved in bfloat16, every weight is the nearest; on the reference device it is loaded as float64', async () => {
   const { model, folder, family } = await saved(small, { dtype: 'bfloat16' })
   expect(family).toBe('qwen3')

@@ -165,6 +165,15 @@ export function writeCommon(config: TransformerConfig): Json {
   }
 }
 
+/** Keys whose values are fractions to transformers, which refuses to read them as 0 or 1. */
+const fractions = ['rms_norm_eps', 'initializer_range', 'router_aux_loss_coef', 'rope_theta', 'partial_rotary_factor']
+
+/** The text of a config.json: JSON, with a decimal point in what transformers takes for fractions. */
+export function configText(json: Json): string {
+  const whole = new RegExp(`("(?:${fractions.join('|')})": -?\\d+)(?=,?$)`, 'gm')
+  return `${JSON.stringify(json, null, 2).replace(whole, '$1.0')}\n`
+}
+
 /** An object out of untrusted JSON. */
 export function requireObject(operation: string, value: unknown): Json {
   if (isRecord(value)) return value
