@@ -36,8 +36,15 @@ export interface ToyTask {
   readonly source: string
 }
 
-const small = { width: 64, layers: 2, heads: 4, gate: 'headwise' }
-const optimizer = { learningRate: 4e-3 }
+const small = { width: 64, layers: 2, heads: 4, gate: 'headwise', feedForwardWidth: 64 }
+
+/** What is recalled lies under keys of this width: with 16, Gated DeltaNet was at 0.92 of mqar where this had 0.995. */
+const recalling = { ...small, delta: { keyHeads: 2, keyWidth: 64, valueWidth: 32 } }
+const recallOptimizer = { learningRate: 2e-3 }
+
+/** Four small memories a layer: one of them that turns its sign is enough. */
+const tracking = { ...small, position: 'none' }
+const trackingOptimizer = { learningRate: 4e-3 }
 
 const usual = ['attention', 'delta-net', 'gated-delta-net', 'hybrid']
 /** Where the sign of the memory's eigenvalues decides. */
@@ -54,10 +61,10 @@ export const toyTasks: readonly ToyTask[] = [
     countFrom: 0,
     testBatches: 16,
     chance: 0,
-    steps: 3000,
+    steps: 4000,
     enough: 0.995,
-    model: small,
-    config: { batchSize: 64, optimizer },
+    model: recalling,
+    config: { batchSize: 64, optimizer: recallOptimizer },
     mixers: usual,
     source: 'Zoology, arXiv 2312.04927',
   },
@@ -70,10 +77,10 @@ export const toyTasks: readonly ToyTask[] = [
     countFrom: 0,
     testBatches: 16,
     chance: 0,
-    steps: 2000,
+    steps: 1500,
     enough: 0.995,
-    model: small,
-    config: { batchSize: 32, optimizer },
+    model: recalling,
+    config: { batchSize: 32, optimizer: recallOptimizer },
     mixers: usual,
     source: 'MAD, arXiv 2403.17844',
   },
@@ -86,10 +93,10 @@ export const toyTasks: readonly ToyTask[] = [
     countFrom: 0,
     testBatches: 16,
     chance: 0,
-    steps: 3000,
+    steps: 2000,
     enough: 0.995,
-    model: small,
-    config: { batchSize: 32, optimizer },
+    model: recalling,
+    config: { batchSize: 32, optimizer: recallOptimizer },
     mixers: usual,
     source: 'MAD, arXiv 2403.17844',
   },
@@ -102,10 +109,10 @@ export const toyTasks: readonly ToyTask[] = [
     countFrom: 40,
     testBatches: 8,
     chance: 0.5,
-    steps: 2500,
+    steps: 2000,
     enough: 2,
-    model: { ...small, position: 'none' },
-    config: { batchSize: 32, optimizer },
+    model: tracking,
+    config: { batchSize: 32, optimizer: trackingOptimizer },
     mixers: withNegative,
     source: 'arXiv 2411.12537',
   },
@@ -118,10 +125,10 @@ export const toyTasks: readonly ToyTask[] = [
     countFrom: 40,
     testBatches: 8,
     chance: 0.2,
-    steps: 1500,
+    steps: 1000,
     enough: 2,
-    model: { ...small, position: 'none' },
-    config: { batchSize: 32, optimizer },
+    model: tracking,
+    config: { batchSize: 32, optimizer: trackingOptimizer },
     mixers: withNegative,
     source: 'arXiv 2411.12537',
   },
@@ -162,6 +169,8 @@ export interface ToyOptions {
 /** Steps between looks at the held-out accuracy. */
 const evaluateEvery = 250
 
+const deltaOf = ({ delta }: Readonly<Record<string, unknown>>): object => (delta as object | undefined) ?? {}
+
 const scaled = (accuracy: number, chance: number): number => (accuracy - chance) / (1 - chance)
 
 /**
@@ -182,6 +191,7 @@ export async function runToyTask(
 ): Promise<ToyResult> {
   const recipe = toyTaskNamed(name)
   const planned = steps ?? recipe.steps
+  const mixing = mixerNamed(mixer).model
   const stop = new AbortController()
   signal?.addEventListener('abort', () => stop.abort(), { once: true })
   let trained = 0
@@ -190,7 +200,7 @@ export async function runToyTask(
       ...recipe.config,
       name: `${name}-${mixer}-${seed}`,
       data: { task: recipe.task, taskOptions: recipe.training },
-      model: { ...recipe.model, ...mixerNamed(mixer).model },
+      model: { ...recipe.model, ...mixing, delta: { ...deltaOf(recipe.model), ...deltaOf(mixing) } },
       seed,
       steps: planned,
       evaluateEvery,
