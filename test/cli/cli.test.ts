@@ -33,7 +33,8 @@ beforeAll(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'sluice-cli-'))
   await writeFile(join(cwd, 'text.txt'), 'abcdefghijklmnopqrstuvwxyz\n'.repeat(60))
   await writeFile(join(cwd, 'config.json'), JSON.stringify(config))
-})
+  // A compiler takes its time where other tests run beside it.
+}, 120_000)
 
 afterAll(async () => {
   await rm(built, { recursive: true, force: true })
