@@ -81,6 +81,12 @@ export const sizes: Readonly<Record<string, Sizes>> = {
     arguments: (draw) => [...Array.from({ length: 4 }, () => draw.tensor(heads)), { causal: true }],
     flops: attentionFlops(heads),
   },
+  channelDeltaRule: {
+    arguments: (draw) => {
+      const { q, k, v, beta } = delta(draw, [1, 128, 2, 32])
+      return [q, k, v, draw.tensor([1, 128, 2, 32], { low: -0.1, high: 0 }), beta]
+    },
+  },
   deltaRule: {
     note: 'chunked',
     arguments: (draw) => {
