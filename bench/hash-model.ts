@@ -6,8 +6,9 @@
  * gelu }, RMSNorm, untied head, mean cross-entropy. B batch, T time, C model width, H heads, V vocabulary, L layers.
  */
 import { defaultGenerator, type Tensor, tensor } from '../src/index.ts'
-import { type HostTensor, Transformer, type TransformerConfigInput } from '../src/nn/index.ts'
+import { Transformer, type TransformerConfigInput } from '../src/nn/index.ts'
 import { AdamW, decayGroups } from '../src/optim/index.ts'
+import { assignAll, type HostTensor } from '../src/tensor/host.ts'
 
 export interface HashModelSize {
   /** L */
@@ -80,8 +81,11 @@ function transposed(m: Float32Array, rows: number, columns: number, start = 0, w
   return { dtype: 'float32', shape: [width, rows], data }
 }
 
-/** The weights under the names of `Transformer`; matrices of the comparison multiply from the right, ours are transposed. */
-export function hashWeights({ layers, width: C, T }: HashModelSize): Map<string, HostTensor> {
+/**
+ * The weights under the names of `Transformer`, one after another, so that all together are in memory once only: on the
+ * device. Matrices of the comparison multiply from the right, ours are transposed.
+ */
+function* hashWeights({ layers, width: C, T }: HashModelSize): Iterable<[name: string, value: HostTensor]> {
   const V = vocabularySize
   const table = (seed: number, rows: number): HostTensor => ({
     dtype: 'float32',
@@ -90,26 +94,22 @@ export function hashWeights({ layers, width: C, T }: HashModelSize): Map<string,
   })
   const ones: HostTensor = { dtype: 'float32', shape: [C], data: new Float32Array(C).fill(1) }
   const residual = 0.02 / Math.sqrt(2 * layers)
-  const state = new Map<string, HostTensor>([
-    ['tokenEmbedding.weight', table(1, V)],
-    ['positionEmbedding.weight', table(2, T)],
-    ['head.weight', transposed(weights(3, C * V), C, V)],
-    ['norm.weight', ones],
-  ])
+  yield ['tokenEmbedding.weight', table(1, V)]
+  yield ['positionEmbedding.weight', table(2, T)]
+  yield ['head.weight', transposed(weights(3, C * V), C, V)]
+  yield ['norm.weight', ones]
   for (let l = 0; l < layers; l++) {
-    const at = (name: string, value: HostTensor) => state.set(`layers.${l}.${name}.weight`, value)
+    const at = (name: string, value: HostTensor): [string, HostTensor] => [`layers.${l}.${name}.weight`, value]
     const fused = weights(10 + 10 * l, 4 * C * C)
-    const parts = ['query', 'key', 'value', 'gate']
-    parts.forEach((part, i) => {
-      at(`attention.${part}Projection`, transposed(fused, C, 4 * C, i * C, C))
-    })
-    at('attention.outputProjection', transposed(weights(11 + 10 * l, C * C, residual), C, C))
-    at('feedForward.upProjection', transposed(weights(12 + 10 * l, 4 * C * C), C, 4 * C))
-    at('feedForward.downProjection', transposed(weights(13 + 10 * l, 4 * C * C, residual), 4 * C, C))
-    at('mixerNorm', ones)
-    at('feedForwardNorm', ones)
+    for (const [i, part] of ['query', 'key', 'value', 'gate'].entries()) {
+      yield at(`attention.${part}Projection`, transposed(fused, C, 4 * C, i * C, C))
+    }
+    yield at('attention.outputProjection', transposed(weights(11 + 10 * l, C * C, residual), C, C))
+    yield at('feedForward.upProjection', transposed(weights(12 + 10 * l, 4 * C * C), C, 4 * C))
+    yield at('feedForward.downProjection', transposed(weights(13 + 10 * l, 4 * C * C, residual), 4 * C, C))
+    yield at('mixerNorm', ones)
+    yield at('feedForwardNorm', ones)
   }
-  return state
 }
 
 /** Without drawing normal values: those of a model that gets its weights anyway, which take a minute for the largest. */
@@ -138,6 +138,11 @@ export function hashModel(size: HashModelSize): { model: Transformer; optimizer:
     tied: false,
   }
   const model = undrawn(() => new Transformer(config))
-  model.loadStateDict(hashWeights(size))
+  const left = model.namedTensors()
+  for (const [name, value] of hashWeights(size)) {
+    assignAll('hashModel', new Map([[name, left.get(name)!]]), new Map([[name, value]]))
+    left.delete(name)
+  }
+  if (left.size > 0) throw new Error(`hashModel: no weights for ${[...left.keys()].join(', ')}`)
   return { model, optimizer: new AdamW(decayGroups(model, 0.1), { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8 }) }
 }

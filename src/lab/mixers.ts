@@ -10,7 +10,7 @@ export interface Mixer {
 
 /** Every mixer by its name. */
 export const mixers: Readonly<Record<string, Mixer>> = {
-  attention: { doc: 'softmax attention, gated', model: {} },
+  attention: { doc: 'softmax attention, without a gate', model: { gate: 'none' } },
   'delta-net': {
     doc: 'DeltaNet: the delta rule without decay',
     model: { fullAttentionInterval: 0, delta: { rule: 'delta' } },

@@ -15,13 +15,9 @@ interface Block {
 
 interface Model {
   live: Block[]
+  /** Offsets given back, by size class. */
+  free: Map<number, number[]>
   next: number
-}
-
-/** What is handed out and what is free make up all there is. */
-function expectWhole({ live }: Model, arena: Arena): void {
-  const held = live.reduce((sum, { bytes }) => sum + sizeClass(bytes), 0)
-  expect(16 + held + arena.freeBytes).toBe(arena.extent)
 }
 
 const bytesOf = (arena: Arena, { offset, bytes }: Block) => new Uint8Array(arena.memory.buffer, offset, bytes)
@@ -45,9 +41,13 @@ class Take implements fc.Command<Model, Arena> {
       expect(apart || this.bytes === 0 || other.bytes === 0).toBe(true)
       expect(offset).not.toBe(other.offset)
     }
+    const free = model.free.get(sizeClass(this.bytes)) ?? []
+    if (free.length > 0) {
+      expect(free).toContain(offset)
+      free.splice(free.indexOf(offset), 1)
+    }
     bytesOf(arena, block).fill(block.mark)
     model.live.push(block)
-    expectWhole(model, arena)
   }
   toString(): string {
     return `take(${this.bytes})`
@@ -66,7 +66,8 @@ class Give implements fc.Command<Model, Arena> {
     const [block] = model.live.splice(this.pick % model.live.length, 1)
     expect(bytesOf(arena, block).every((byte) => byte === block.mark)).toBe(true)
     arena.give(block.offset, block.bytes)
-    expectWhole(model, arena)
+    const size = sizeClass(block.bytes)
+    model.free.set(size, [...(model.free.get(size) ?? []), block.offset])
   }
   toString(): string {
     return `give(${this.pick})`
@@ -90,48 +91,12 @@ describe('arena', () => {
     fc.assert(
       fc.property(commands, (list) => {
         const real = new Arena()
-        const model: Model = { live: [], next: 0 }
+        const model: Model = { live: [], free: new Map(), next: 0 }
         fc.modelRun(() => ({ model, real }), list)
         for (const block of model.live) expect(bytesOf(real, block).every((byte) => byte === block.mark)).toBe(true)
       }),
       { numRuns: 200 },
     )
-  })
-
-  test('a block of a class that has a free one does not make it longer', () => {
-    const sizes = fc.array(fc.integer({ min: 0, max: 200_000 }), { minLength: 1, maxLength: 20 })
-    fc.assert(
-      fc.property(sizes, (list) => {
-        const arena = new Arena()
-        const offsets = list.map((bytes) => arena.take(bytes))
-        const { extent } = arena
-        offsets.forEach((offset, i) => {
-          arena.give(offset, list[i])
-        })
-        for (const bytes of list) arena.take(bytes)
-        expect(arena.extent).toBe(extent)
-        expect(arena.freeBytes).toBe(0)
-      }),
-      { numRuns: 200 },
-    )
-  })
-
-  test('what fell free side by side serves blocks of other sizes, once a quarter is free', () => {
-    const [few, many] = [10, 100].map((count) => Array.from({ length: count }, () => 2 ** 20 / count))
-    for (const [first, second] of [
-      [few, many],
-      [many, few],
-    ]) {
-      const arena = new Arena()
-      const offsets = first.map((bytes) => arena.take(bytes))
-      const { extent } = arena
-      offsets.forEach((offset, i) => {
-        arena.give(offset, first[i])
-      })
-      // Classes round up by a quarter at most.
-      for (const bytes of second.slice(0, Math.floor(second.length / 1.25))) arena.take(bytes)
-      expect(arena.extent).toBe(extent)
-    }
   })
 
   test('a size class holds what was asked for, wastes a quarter at most, and keeps the alignment', () => {

@@ -2,8 +2,7 @@
  * One WebAssembly memory for all buffers of the cpu device, handed out by size class.
  *
  * A released block goes to its class's free list and is taken from there first, so a training step that repeats its
- * shapes stops growing after the first. Before memory grows although much of it is free, neighbours among the free
- * blocks become runs, of which blocks of other sizes are cut: a captured step lies where its recording lay.
+ * shapes stops growing after the first.
  */
 import { mostPages } from '../../../kernels/tuned/wasm/assembler.ts'
 import { DeviceFault } from '../../errors.ts'
@@ -13,14 +12,6 @@ const PAGE = 65536
 /** WebAssembly's 32-bit memory ends here. */
 const MAXIMUM_BYTES = mostPages * PAGE
 const ALIGNMENT = 16
-/** Smaller blocks are not joined: they would be many, and give little. */
-const LEAST_JOINED = 4096
-
-/** Free bytes from an offset on. */
-interface Run {
-  offset: number
-  size: number
-}
 
 export class Arena {
   readonly memory: WebAssembly.Memory
@@ -30,11 +21,6 @@ export class Arena {
   readonly #free: number[][] = []
   /** First byte never handed out; the first cells stay unused, so that no block starts at 0. */
   #top = ALIGNMENT
-  /** Free bytes that are no block of a class. */
-  #runs: Run[] = []
-  #freeBytes = 0
-  /** Given back since blocks were joined last. */
-  #givenBytes = 0
 
   /** @param isShared whether worker threads use the memory too */
   constructor(isShared = false) {
@@ -42,25 +28,12 @@ export class Arena {
     this.memory = new WebAssembly.Memory(isShared ? { initial: 16, maximum: mostPages, shared: true } : { initial: 16 })
   }
 
-  /** Bytes from the start that were handed out at some time. */
-  get extent(): number {
-    return this.#top
-  }
-
-  /** Those of them that are free. */
-  get freeBytes(): number {
-    return this.#freeBytes
-  }
-
   /** Byte offset of a block of at least `bytes`, 16-aligned, contents unspecified. */
   take(bytes: number): number {
     const number = sizeClassNumber(bytes)
+    const reused = this.#free[number]?.pop()
+    if (reused !== undefined) return reused
     const size = sizeOfClass(number)
-    const reused = this.#free[number]?.pop() ?? this.#cut(size)
-    if (reused !== undefined) {
-      this.#freeBytes -= size
-      return reused
-    }
     const offset = this.#top
     const end = offset + size
     // Kernels read vectors that begin inside a block and end past it: there is one more behind the last block.
@@ -73,54 +46,6 @@ export class Arena {
     const number = sizeClassNumber(bytes)
     while (this.#free.length <= number) this.#free.push([])
     this.#free[number].push(offset)
-    const size = sizeOfClass(number)
-    this.#freeBytes += size
-    this.#givenBytes += size
-  }
-
-  /** A block out of the smallest run that holds it. */
-  #cut(size: number): number | undefined {
-    let best = this.#smallestRun(size)
-    if (!best && this.#isWorthJoining(size)) {
-      this.#join()
-      best = this.#smallestRun(size)
-    }
-    if (!best) return undefined
-    const { offset } = best
-    best.offset += size
-    best.size -= size
-    if (best.size === 0) this.#runs.splice(this.#runs.indexOf(best), 1)
-    return offset
-  }
-
-  #smallestRun(size: number): Run | undefined {
-    let best: Run | undefined
-    for (const run of this.#runs) if (run.size >= size && run.size < (best?.size ?? Infinity)) best = run
-    return best
-  }
-
-  /** A quarter of the memory is free, and enough of it fell free since the last time that joining may find more. */
-  #isWorthJoining(size: number): boolean {
-    return size >= LEAST_JOINED && this.#freeBytes >= this.#top / 4 && this.#givenBytes >= this.#top / 8
-  }
-
-  /** Makes runs of free blocks that lie side by side. */
-  #join(): void {
-    this.#givenBytes = 0
-    const free = this.#runs
-    this.#free.forEach((offsets, number) => {
-      const size = sizeOfClass(number)
-      if (size < LEAST_JOINED) return
-      for (const offset of offsets) free.push({ offset, size })
-      offsets.length = 0
-    })
-    free.sort((a, b) => a.offset - b.offset)
-    this.#runs = []
-    for (const run of free) {
-      const last = this.#runs.at(-1)
-      if (last && last.offset + last.size === run.offset) last.size += run.size
-      else this.#runs.push(run)
-    }
   }
 
   #grow(end: number, asked: number): void {
