@@ -8,6 +8,7 @@ const usage = `usage: npm run bench       -- --peers FOLDER [options]   our trai
        npm run bench:step  -- [options]                  our training step
        npm run bench:ops   -- [options]                  every operation of ours
        npm run bench:ops   -- --peers FOLDER [options]   the hot ones beside the peers'
+       npm run bench:length -- [options]                 a layer at growing length: --threads, --simd, --longest, --passes, --out
 
 npm run bench:step
   --config NAME   tiny, small or medium (tiny and small)
