@@ -309,7 +309,10 @@ describe('bad input', () => {
   })
 
   it.each([
-    [['trian'], "sluice: there is no command 'trian'; the nearest is train, all are demo, train, sample, inspect, tasks, export, check"],
+    [
+      ['trian'],
+      "sluice: there is no command 'trian'; the nearest is train, all are demo, train, sample, inspect, tasks, export, check",
+    ],
     [['train'], 'sluice train: there is nothing to learn from: give --data FILE or --task NAME'],
     [['train', '--dta', 'x'], "sluice train: Unknown option '--dta'"],
     [['train', '--data'], "sluice train: Option '--data <value>' argument missing"],
