@@ -29,3 +29,8 @@ function edits(a: string, b: string): number {
   }
   return row[b.length]
 }
+
+/** What is told of a name that does not exist: the nearest that does, and all of them. */
+export function noSuch(what: string, name: string, known: readonly string[]): string {
+  return `there is no ${what} '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`
+}

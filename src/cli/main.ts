@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line: `sluice <command>`. Each command is one file; this one finds it and reports errors. */
 import { SluiceError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { noSuch } from '../nearest.ts'
 
 interface Command {
   /** One line for the overview. */
@@ -31,11 +31,7 @@ async function main(given: string[]): Promise<void> {
     return
   }
   if (!Object.hasOwn(commands, name)) {
-    const known = Object.keys(commands)
-    throw new SluiceError(
-      'sluice',
-      `there is no command '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
-    )
+    throw new SluiceError('sluice', noSuch('command', name, Object.keys(commands)))
   }
   const command = await commands[name]()
   if (rest.includes('--help') || rest.includes('-h')) {

@@ -6,7 +6,7 @@ import { SluiceError } from '../errors.ts'
 import type { LayerObservation } from '../nn/index.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { ReportRun } from '../train/report/data.ts'
-import { activationOf, type LayerReading, scoresOf, sinkOf } from './metrics.ts'
+import { activationOf, type LayerReading, scoresOf, sinkOf, uniformShare } from './metrics.ts'
 
 /** What is kept of a layer when its tensors are gone. */
 export interface LayerSummary {
@@ -105,8 +105,7 @@ const mean = (values: readonly number[]): number => values.reduce((a, b) => a + 
 /** The figures of a model over all its layers; of attention undefined where no layer has any. */
 export function totals({ layers, length }: Inspection) {
   const heads = layers.flatMap(({ firstToken }) => firstToken)
-  let uniform = 0
-  for (let i = 1; i <= length; i++) uniform += 1 / i / length
+  const uniform = uniformShare(length)
   const first = heads.length > 0 ? mean(heads) : undefined
   const gates = layers.flatMap(({ gate }) => gate ?? [])
   const size = gates.reduce((sum, gate) => sum + gate.size, 0)

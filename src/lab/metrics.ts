@@ -79,6 +79,13 @@ export async function attentionSink(model: Transformer, batch: TokenBatch): Prom
   return sinkOf(await readLayers(model, batch), batch)
 }
 
+/** What uniform causal attention over T positions gives the first: H_T / T, H_T the T-th harmonic number. */
+export function uniformShare(T: number): number {
+  let share = 0
+  for (let i = 1; i <= T; i++) share += 1 / i / T
+  return share
+}
+
 export function sinkOf(layers: readonly LayerReading[], { B, T }: { B: number; T: number }): AttentionSink {
   if (!layers.some(({ weights }) => weights)) {
     throw new SluiceError(
@@ -97,8 +104,7 @@ export function sinkOf(layers: readonly LayerReading[], { B, T }: { B: number; T
   )
   const all = perLayerHead.flat()
   const mean = all.reduce((a, b) => a + b, 0) / all.length
-  let uniform = 0
-  for (let i = 1; i <= T; i++) uniform += 1 / i / T
+  const uniform = uniformShare(T)
   // One token attends to itself whatever happens: there is nothing to correct.
   const corrected = uniform < 1 ? (mean - uniform) / (1 - uniform) : 0
   return { perLayerHead, mean, uniform, corrected }

@@ -1,6 +1,6 @@
 /** What may mix tokens in a model, by name: attention, the delta rules, and attention in one layer of two. */
 import { SluiceError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { noSuch } from '../nearest.ts'
 
 export interface Mixer {
   readonly doc: string
@@ -29,9 +29,5 @@ export const mixers: Readonly<Record<string, Mixer>> = {
 /** @throws SluiceError naming the nearest one */
 export function mixerNamed(name: string): Mixer {
   if (Object.hasOwn(mixers, name)) return mixers[name]
-  const known = Object.keys(mixers)
-  throw new SluiceError(
-    'mixer',
-    `there is no mixer '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
-  )
+  throw new SluiceError('mixer', noSuch('mixer', name, Object.keys(mixers)))
 }

@@ -3,7 +3,7 @@
  * some is on sequences longer than any it was trained on.
  */
 import { SluiceError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { noSuch } from '../nearest.ts'
 import { Generator } from '../tensor/random.ts'
 import { streamSeed } from '../train/data.ts'
 import { evaluate } from '../train/evaluate.ts'
@@ -39,7 +39,8 @@ export interface ToyTask {
 const small = { width: 64, layers: 2, heads: 4, gate: 'headwise', feedForwardWidth: 64 }
 
 /**
- * What is recalled lies under keys of this width: with 16, Gated DeltaNet was at 0.92 of mqar where this was done at 1000 steps.
+ * What is recalled lies under keys of this width: with 16, Gated DeltaNet was at 0.92 of mqar after 2000 steps; with this its loss was 0.02
+ * after 1000, at a rate of 2e-3, and its accuracy 0.91 after 2000 at the rate below.
  * One head of attention, as in Zoology: four with a gate left one seed of three at 0.26.
  */
 const recalling = { ...small, heads: 1, delta: { keyHeads: 2, keyWidth: 64, valueWidth: 32 } }
@@ -142,10 +143,7 @@ export function toyTaskNamed(name: string): ToyTask {
   const found = toyTasks.find((task) => task.name === name)
   if (found) return found
   const known = toyTasks.map((task) => task.name)
-  throw new SluiceError(
-    'toyTask',
-    `there is no toy task '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
-  )
+  throw new SluiceError('toyTask', noSuch('toy task', name, known))
 }
 
 export interface ToyResult {

@@ -6,7 +6,7 @@
  */
 
 import { SluiceError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { noSuch } from '../nearest.ts'
 import { copyTaskDefinition, selectiveCopyTaskDefinition } from './tasks-copy.ts'
 import type { TaskDefinition } from './tasks-definition.ts'
 import { modularArithmeticTaskDefinition } from './tasks-modular.ts'
@@ -44,8 +44,5 @@ export function taskNamed(name: string): TaskDefinition {
     if (Object.hasOwn(tasks, key)) return tasks[key]!
   }
   const known = [...Object.keys(tasks), ...Object.keys(otherNames)]
-  throw new SluiceError(
-    'train',
-    `there is no task '${name}'; the nearest is ${nearest(name, known)}, all are ${known.join(', ')}`,
-  )
+  throw new SluiceError('train', noSuch('task', name, known))
 }
