@@ -92,6 +92,17 @@ export class SluiceError extends Error {
 /** A device that failed at its work: lost, out of memory, or a fault in what it was given. */
 export class DeviceFault extends SluiceError {}
 
+/** Training whose loss, gradient or weights are no longer finite. */
+export class Divergence extends SluiceError {
+  /** The step, counted from 1, whose numbers were the first that are not finite. */
+  readonly step: number
+
+  constructor(operation: string, step: number, message: string) {
+    super(operation, message)
+    this.step = step
+  }
+}
+
 /** A shape as it is printed in messages: `[4, 3]`. */
 export function showShape(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`

@@ -9,7 +9,7 @@ export { noGrad } from './autograd/tape.ts'
 export type { Device, DType, TypedArray } from './device/device.ts'
 export type { Profile, ProfileRow } from './device/profile.ts'
 export { defaultDevice, device, deviceNames, registerDevice, setDevice } from './device/registry.ts'
-export { DeviceFault, SluiceError } from './errors.ts'
+export { DeviceFault, Divergence, SluiceError } from './errors.ts'
 export * from './ops/all.ts'
 export { type Draw, defineOp, type Operand, type Operation, type OpRecord, operations } from './ops/record.ts'
 export {

@@ -12,6 +12,9 @@ export interface ProcessJob {
   failed(reason: string): void | Promise<void>
 }
 
+/** How often a job is started whose process was killed by something outside: it goes on from what it had kept. */
+const starts = 3
+
 const main = fileURLToPath(new URL('./main.js', import.meta.url))
 
 /**
@@ -25,19 +28,31 @@ export async function runProcesses(jobs: readonly ProcessJob[], count: number, s
     while (!signal.aborted) {
       const job = waiting.shift()
       if (!job) return
-      const { output, errors, code } = await runOne(job.arguments, signal)
+      const { output, errors, code, killedBy } = await runPatiently(job.arguments, signal)
       if (signal.aborted) return
       if (code === 0) await job.done(output)
-      else await job.failed(errors.trim().split('\n').at(-1) || `exit code ${code}`)
+      else await job.failed(errors.trim().split('\n').at(-1) || (killedBy ? `ended by ${killedBy}` : `exit code ${code}`))
     }
   }
   await Promise.all(Array.from({ length: Math.min(count, jobs.length) }, worker))
 }
 
-function runOne(
-  given: readonly string[],
-  signal: AbortSignal,
-): Promise<{ output: string; errors: string; code: number | null }> {
+interface Ended {
+  readonly output: string
+  readonly errors: string
+  /** null when it was ended by a signal. */
+  readonly code: number | null
+  readonly killedBy: NodeJS.Signals | null
+}
+
+async function runPatiently(given: readonly string[], signal: AbortSignal): Promise<Ended> {
+  for (let start = 1; ; start++) {
+    const ended = await runOne(given, signal)
+    if (ended.killedBy === null || start === starts || signal.aborted) return ended
+  }
+}
+
+function runOne(given: readonly string[], signal: AbortSignal): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, SLUICE_THREADS: '1' }
     const child = spawn(process.execPath, [...process.execArgv, main, ...given], {
@@ -51,9 +66,9 @@ function runOne(
     const end = () => child.kill('SIGTERM')
     signal.addEventListener('abort', end, { once: true })
     child.on('error', reject)
-    child.on('close', (code) => {
+    child.on('close', (code, killedBy) => {
       signal.removeEventListener('abort', end)
-      resolve({ output, errors, code })
+      resolve({ output, errors, code, killedBy })
     })
   })
 }

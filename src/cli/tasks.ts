@@ -1,13 +1,13 @@
 /** `sluice tasks`: trains every mixer on every toy task from several seeds, and prints the table. */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
 import { mixerNamed, mixers } from '../lab/mixers.ts'
 import { toyTable } from '../lab/toy-table.ts'
 import { runToyTask, type ToyResult, toyTaskNamed, toyTasks } from '../lab/toy-tasks.ts'
+import { keepText, keptJson } from './files.ts'
 import { interruptSignal, wholeNumber } from './options.ts'
 import { type ProcessJob, runProcesses } from './processes.ts'
 
@@ -25,25 +25,6 @@ const usage = `usage: sluice tasks [options]
 /** Where one result is kept; one with another number of steps is another result. */
 const resultFile = (folder: string, task: string, mixer: string, seed: number, steps: number | undefined): string =>
   join(folder, `${task}-${mixer}-${seed}${steps === undefined ? '' : `-steps-${steps}`}.json`)
-
-async function kept(path: string): Promise<ToyResult | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as ToyResult
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new SluiceError(
-      'sluice tasks',
-      `${path} cannot be read (${(error as Error).message}); remove it to run it again`,
-    )
-  }
-}
-
-/** Whole when it is there: written beside, then renamed. */
-async function keep(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  await writeFile(`${path}.part`, text)
-  await rename(`${path}.part`, path)
-}
 
 const show = ({ task, mixer, seed, score, steps, seconds }: ToyResult): string =>
   `${task}, ${mixer}, seed ${seed}: ${(100 * score).toFixed(1)} % after ${steps} steps (${seconds.toFixed(0)} s)`
@@ -92,7 +73,7 @@ export const tasksCommand = {
     const jobs: ProcessJob[] = []
     for (const { task, mixer, seed } of wanted) {
       const path = resultFile(folder, task, mixer, seed, steps)
-      const before = await kept(path)
+      const before = (await keptJson('sluice tasks', path)) as ToyResult | undefined
       if (before) {
         results.push(before)
         continue
@@ -102,7 +83,7 @@ export const tasksCommand = {
         arguments: ['tasks', '--one', '--tasks', task, '--mixers', mixer, '--seeds', String(seed), ...limit],
         async done(output) {
           const result = JSON.parse(output) as ToyResult
-          await keep(path, `${JSON.stringify(result)}\n`)
+          await keepText('sluice tasks', path, `${JSON.stringify(result)}\n`)
           results.push(result)
           console.log(`${results.length}/${wanted.length} ${show(result)}`)
         },
@@ -119,7 +100,7 @@ export const tasksCommand = {
     console.log(`\n${table}`)
     if (interrupt.signal.aborted) throw new SluiceError('sluice tasks', 'stopped; the same command goes on from here')
     if (failures.length > 0) throw new SluiceError('sluice tasks', `${failures.length} of ${wanted.length} runs failed`)
-    if (values.out !== undefined) await keep(values.out, tablePage(table, given))
+    if (values.out !== undefined) await keepText('sluice tasks', values.out, tablePage(table, given))
   },
 }
 

@@ -1,5 +1,4 @@
 /** `sluice train`: trains on the user's own text or on a generated task, and writes the run's report. */
-import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
@@ -9,6 +8,7 @@ import { type MeasuredRun, type ReportOptions, reportData } from '../lab/report.
 import { trainConfig } from '../train/config.ts'
 import { LiveDisplay } from '../train/live.ts'
 import { type TrainOptions, type TrainResult, train } from '../train/trainer.ts'
+import { readObject } from './files.ts'
 import { interruptSignal, wholeNumber } from './options.ts'
 import { writePage } from './page.ts'
 
@@ -17,7 +17,7 @@ const usage = `usage: sluice train --data FILE [--config FILE] [options]
        sluice train --resume FOLDER [--steps N]
 
   --data FILE      a UTF-8 text to learn from
-  --task NAME      a generated task: mqar, copy, selective-copy, parity, modular
+  --task NAME      a generated task: mqar, copy, selective-copy, parity, modular, backcopy
   --mixer NAME     what mixes tokens: attention (default), delta-net, delta-net-negative, gated-delta-net, hybrid
   --config FILE    JSON; every key has a default (docs/training.md lists them)
   --name NAME      of the run; its folder is runs/NAME
@@ -28,19 +28,6 @@ const usage = `usage: sluice train --data FILE [--config FILE] [options]
   --resume FOLDER  go on from the newest checkpoint of a run, or from one checkpoint file
 
 Ctrl-C stops after the current step and leaves a checkpoint.`
-
-async function readConfig(path: string): Promise<Record<string, unknown>> {
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new SluiceError('sluice train', `the configuration ${path} cannot be read: ${error.message}`)
-  })
-  try {
-    const value: unknown = JSON.parse(text)
-    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
-  } catch (error) {
-    throw new SluiceError('sluice train', `the configuration ${path} is not JSON: ${(error as Error).message}`)
-  }
-  throw new SluiceError('sluice train', `the configuration ${path} must be a JSON object`)
-}
 
 /** The folder of the run that a checkpoint file or a run's folder belongs to. */
 function runFolder(resume: string): string {
@@ -62,7 +49,7 @@ async function planned(values: Record<string, string | undefined>): Promise<Trai
     const resume = values.resume.endsWith('.safetensors') ? values.resume : true
     return { folder, resume, config: { steps } }
   }
-  const given = values.config === undefined ? {} : await readConfig(values.config)
+  const given = values.config === undefined ? {} : await readObject('sluice train', 'the configuration', values.config)
   const config: Record<string, unknown> = { ...given }
   if (values.data !== undefined) config.data = { ...sectionOf('data', given), text: values.data, task: undefined }
   if (values.task !== undefined) config.data = { ...sectionOf('data', given), task: values.task, text: values.data }

@@ -15,6 +15,8 @@ export interface LogEntry {
   seconds: number
   heldOutLoss?: number
   heldOutAccuracy?: number
+  /** What the caller found in the model, by name. */
+  found?: Record<string, number>
 }
 
 export const checkpointFolder = (folder: string): string => `${folder}/checkpoints`

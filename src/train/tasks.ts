@@ -7,12 +7,14 @@
 
 import { SluiceError } from '../errors.ts'
 import { noSuch } from '../nearest.ts'
+import { bigramBackcopyTaskDefinition } from './tasks-backcopy.ts'
 import { copyTaskDefinition, selectiveCopyTaskDefinition } from './tasks-copy.ts'
 import type { TaskDefinition } from './tasks-definition.ts'
 import { modularArithmeticTaskDefinition } from './tasks-modular.ts'
 import { parityTaskDefinition } from './tasks-parity.ts'
 import { multiQueryRecallTaskDefinition } from './tasks-recall.ts'
 
+export { type BigramBackcopyOptions, bigramBackcopy } from './tasks-backcopy.ts'
 export { type CopyOptions, copy, selectiveCopy } from './tasks-copy.ts'
 export { ignoredTarget, type TaskBatch, type TaskDefinition, type TaskOptions } from './tasks-definition.ts'
 export { type ModularArithmeticOptions, modularArithmetic } from './tasks-modular.ts'
@@ -27,14 +29,15 @@ export const tasks: Readonly<Record<string, TaskDefinition>> = Object.fromEntrie
     multiQueryRecallTaskDefinition,
     parityTaskDefinition,
     modularArithmeticTaskDefinition,
+    bigramBackcopyTaskDefinition,
   ].map((task): [string, TaskDefinition] => [task.name, task]),
 )
 
 /** What the literature calls some of them. */
-const otherNames: Readonly<Record<string, string>> = { mqar: 'multiQueryRecall', modular: 'modularArithmetic' }
+const otherNames: Readonly<Record<string, string>> = { mqar: 'multiQueryRecall', modular: 'modularArithmetic', backcopy: 'bigramBackcopy' }
 
 /**
- * The task of that name: one of `tasks`, written `selectiveCopy` or `selective-copy`, or `mqar`, `modular`.
+ * The task of that name: one of `tasks`, written `selectiveCopy` or `selective-copy`, or `mqar`, `modular`, `backcopy`.
  *
  * @throws SluiceError naming the nearest one
  */

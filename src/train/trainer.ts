@@ -4,7 +4,7 @@
  * Everything that the next step depends on is in a checkpoint: weights, optimizer moments, the place in both random
  * streams and the step. So a run that was stopped and resumed ends with the bits of one that never stopped.
  */
-import { DeviceFault, SluiceError } from '../errors.ts'
+import { DeviceFault, Divergence, SluiceError } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
 import type { Optimizer } from '../optim/index.ts'
 import type { HostTensor } from '../tensor/host.ts'
@@ -36,6 +36,8 @@ export interface TrainOptions {
   signal?: AbortSignal
   /** Called after every step. */
   onStep?: (progress: Progress) => void
+  /** Called after every held-out loss to look into the model, which it leaves as it is; what it finds goes into the log. */
+  onEvaluate?: (model: Transformer, data: RunData, step: number) => Promise<Record<string, number>>
   /** The file system that checkpoints are on; Node's unless given. */
   files?: CheckpointFiles
 }
@@ -76,9 +78,10 @@ interface SavedGenerators {
  * Runs draw from streams of their own: the default generator is left where it was, and several may train at once.
  *
  * @returns the model with its log; the caller disposes of `model`
- * @throws SluiceError for bad configurations and data, before anything is written; and when the loss, the gradient or a
- * weight is no longer finite, naming the step and the first parameter concerned, with the last checkpoint kept; and when
- * the device is lost or out of memory, naming the checkpoint and the command that goes on from it
+ * @throws SluiceError for bad configurations and data, before anything is written
+ * @throws Divergence when the loss, the gradient or a weight is no longer finite, naming the step and the first parameter
+ * concerned, with the last checkpoint kept
+ * @throws DeviceFault when the device is lost or out of memory, naming the checkpoint and the command that goes on from it
  *
  * @example
  * const { model, log } = await train({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
@@ -255,7 +258,10 @@ async function runSteps(options: TrainOptions, session: Session, steps: Stepper)
 
     const entry: LogEntry = { step, loss, learningRate, norm, seconds: session.seconds }
     heldOut = step % config.evaluateEvery === 0 || step === config.steps ? await measure(session) : undefined
-    if (heldOut) Object.assign(entry, { heldOutLoss: heldOut.loss, heldOutAccuracy: heldOut.accuracy })
+    if (heldOut) {
+      Object.assign(entry, { heldOutLoss: heldOut.loss, heldOutAccuracy: heldOut.accuracy })
+      if (options.onEvaluate) entry.found = await options.onEvaluate(model, data, step)
+    }
     log.add(entry)
     const sessionSeconds = session.seconds - secondsBefore
     const tokensPerSecond = (session.tokens - tokensBefore) / sessionSeconds
@@ -290,11 +296,12 @@ async function measure(session: Session): Promise<Evaluation> {
   return held
 }
 
-async function divergence({ parameters, checkpoint }: Session, step: number, ...what: string[]): Promise<SluiceError> {
+async function divergence({ parameters, checkpoint }: Session, step: number, ...what: string[]): Promise<Divergence> {
   const where = await firstFault(parameters)
   const kept = checkpoint ? `the last checkpoint is ${checkpoint}` : 'there is no checkpoint yet'
-  return new SluiceError(
+  return new Divergence(
     'train',
+    step,
     `step ${step}: ${[what[0], where, ...what.slice(1), kept].join('; ')}. ` +
       'Try a lower learning rate, a longer warm-up or a smaller clip',
   )

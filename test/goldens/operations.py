@@ -19,7 +19,7 @@ OPERATIONS = """
     sum mean max min logsumexp argmax cumsum softmax logSoftmax crossEntropy matmul einsum
     reshape transpose permute slice concat stack pad expand squeeze unsqueeze tril triu flip
     gather scatterAdd embedding topK oneHot rmsNorm layerNorm l2Norm rope causalConv1d dropout
-    attentionWeights attention applyGate gatedAttention deltaRule gatedDeltaRule solveUnitLower
+    attentionWeights attention applyGate gatedAttention deltaRule gatedDeltaRule channelDeltaRule solveUnitLower
 """.split()
 WITHOUT_GRADIENT = "equal notEqual less lessEqual greater greaterEqual sign floor argmax oneHot".split()
 

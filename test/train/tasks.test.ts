@@ -36,7 +36,8 @@ const asked = ({ targets }: Row): number[] => targets.flatMap((target, t) => (ta
 const seeds = fc.integer()
 
 test('the registry: every task has its source, its defaults work, a seed gives one batch', () => {
-  expect(Object.keys(tasks)).toEqual(['copy', 'selectiveCopy', 'multiQueryRecall', 'parity', 'modularArithmetic'])
+  const names = ['copy', 'selectiveCopy', 'multiQueryRecall', 'parity', 'modularArithmetic', 'bigramBackcopy']
+  expect(Object.keys(tasks)).toEqual(names)
   for (const [name, task] of Object.entries(tasks)) {
     expect(task.name).toBe(name)
     expect(task.doc).toMatch(/Sources?: .*arXiv \d{4}\.\d{5}/)
