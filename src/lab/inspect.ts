@@ -17,6 +17,8 @@ export interface LayerSummary {
   readonly gate?: {
     readonly perHead: readonly number[]
     readonly mean: number
+    /** Standard deviation over all. */
+    readonly deviation: number
     readonly counts: readonly number[]
     readonly shareBelowTenth: number
     readonly shareAboveNineTenths: number
@@ -71,6 +73,7 @@ function gateSummary(scores: Float32Array, shape: readonly number[]): LayerSumma
   return {
     perHead: Array.from(sums, (sum) => (sum * heads) / scores.length),
     mean,
+    deviation: layers[0].deviation,
     counts: layers[0].counts,
     shareBelowTenth,
     shareAboveNineTenths,
@@ -148,7 +151,7 @@ export function inspectedRun(seen: Inspection): ReportRun {
         : { perLayerHead: layers.map(({ firstToken: heads }) => [...heads]), mean: firstToken, corrected, uniform },
     gateScores: gate && {
       layers: layers.flatMap(({ gate: scores }, layer) =>
-        scores ? [{ layer, counts: [...scores.counts], mean: scores.mean }] : [],
+        scores ? [{ layer, counts: [...scores.counts], mean: scores.mean, deviation: scores.deviation }] : [],
       ),
       ...gate,
     },

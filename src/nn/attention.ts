@@ -7,7 +7,8 @@
  * B batch, T time, C width, H heads, KV key-value heads, D head width.
  */
 import { noGrad } from '../autograd/tape.ts'
-import { applyGate, attention, attentionWeights } from '../ops/attention.ts'
+import { SluiceError, showShape } from '../errors.ts'
+import { applyGate, attention, attentionWeights, type GateOptions } from '../ops/attention.ts'
 import { silu } from '../ops/functions.ts'
 import { expand, reshape } from '../ops/movement.ts'
 import { needShape } from '../ops/operands.ts'
@@ -16,7 +17,7 @@ import { zeros } from '../tensor/create.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { KeyValueCache } from './cache.ts'
 import { type AttentionConfig, type AttentionConfigInput, attentionConfig } from './config.ts'
-import { type GatePosition, gatedShape, gateOptions } from './gate.ts'
+import { type GateConfig, type GatePosition, gatedShape, gateOptions } from './gate.ts'
 import { constantParameter, type DeviceOption } from './initial.ts'
 import { Linear, RMSNorm } from './layers.ts'
 import { Module } from './module.ts'
@@ -37,11 +38,28 @@ export interface AttentionObservation {
   readonly gated: Tensor
 }
 
-export interface AttentionForwardOptions {
+/** What changes the layer for one call. */
+export interface AttentionIntervention {
+  /**
+   * Takes the gate's scores after activation, [B, T, heads, D] or [B, T, heads, 1] as in `AttentionObservation`, and gives those that
+   * are used in their place: of the same shape, or one that broadcasts to it. Not called without a gate.
+   */
+  readonly gateScores?: (scores: Tensor) => Tensor
+  /** Base of the rotary positions in place of the config's; without rotary positions it changes nothing. */
+  readonly ropeBase?: number
+}
+
+export interface AttentionForwardOptions extends AttentionIntervention {
   /** Keys and values of earlier positions; those of `x` are appended. Nothing is recorded on the tape then. */
   readonly cache?: KeyValueCache
   /** Called with weights and scores, which are computed for it alone. */
   readonly observe?: (seen: AttentionObservation) => void
+}
+
+/** A gate at work on one input: what `applyGate` takes beside what it gates. */
+interface Gate {
+  readonly logits: Tensor
+  readonly options: GateOptions
 }
 
 export class GatedAttention extends Module {
@@ -104,14 +122,14 @@ export class GatedAttention extends Module {
     return options.cache ? noGrad(() => this.#forward(x, options)) : this.#forward(x, options)
   }
 
-  #forward(x: Tensor, { cache, observe }: AttentionForwardOptions): Tensor {
+  #forward(x: Tensor, { cache, observe, gateScores, ropeBase }: AttentionForwardOptions): Tensor {
     const { width: C, heads: H, keyValueHeads: KV, headWidth: D, causal } = this.config
     const [B, T] = x.shape
     needShape('GatedAttention', 'x', x, [B, T, C], 'B, T, C')
-    const gate = this.#gate(x)
+    const gate = this.#gate(x, gateScores)
     const split = (projection: Linear | SwitchHead, heads: number) => reshape(projection.forward(x), [B, T, heads, D])
-    const q = this.#turned(this.#gatedAt('G4', split(this.queryProjection, H), gate), this.queryNorm, cache)
-    let k = this.#turned(this.#gatedAt('G3', split(this.keyProjection, KV), gate), this.keyNorm, cache)
+    const q = this.#turned(this.#gatedAt('G4', split(this.queryProjection, H), gate), this.queryNorm, cache, ropeBase)
+    let k = this.#turned(this.#gatedAt('G3', split(this.keyProjection, KV), gate), this.keyNorm, cache, ropeBase)
     let v = this.#gatedAt('G2', split(this.valueProjection, KV), gate)
     if (cache) ({ keys: k, values: v } = cache.append(k, v))
     const gated = this.#attended(q, k, v, gate)
@@ -134,36 +152,55 @@ export class GatedAttention extends Module {
     return this.config.gate !== 'none' && this.config.gate.position === position
   }
 
-  /** Scores before activation, in a shape that `applyGate` takes; null without a gate. */
-  #gate(x: Tensor): Tensor | null {
+  /** The gate of x, with `replace` at work on its scores; null without a gate. */
+  #gate(x: Tensor, replace: ((scores: Tensor) => Tensor) | undefined): Gate | null {
+    const { gate: settings } = this.config
+    if (settings === 'none') return null
+    const [B, T] = x.shape
+    const gate = { logits: this.#gateLogits(x, settings), options: gateOptions(settings) }
+    return replace ? this.#replaced(gate, replace, B, T) : gate
+  }
+
+  /** Scores before activation, in a shape that `applyGate` takes. */
+  #gateLogits(x: Tensor, gate: GateConfig): Tensor {
     if (this.gateLogits) return this.gateLogits
-    const { gate } = this.config
-    if (gate === 'none' || !this.gateProjection) return null
     const [B, T] = x.shape
     const [heads, width] = gatedShape(gate, this.config)
-    return reshape(this.gateProjection.forward(x), gate.grain === 'headwise' ? [B, T, heads] : [B, T, heads, width])
+    return reshape(this.gateProjection!.forward(x), gate.grain === 'headwise' ? [B, T, heads] : [B, T, heads, width])
+  }
+
+  /** A gate of other scores: they are activated, and shared, already. */
+  #replaced(gate: Gate, replace: (scores: Tensor) => Tensor, B: number, T: number): Gate {
+    const scores = this.#scores(gate, B, T)!
+    const logits = replace(scores)
+    if (logits.rank !== 4 || logits.shape.some((n, axis) => n !== 1 && n !== scores.shape[axis])) {
+      throw new SluiceError(
+        'GatedAttention',
+        `gateScores must give ${showShape(scores.shape)}, or what broadcasts to it, got ${showShape(logits.shape)}`,
+      )
+    }
+    return { logits, options: { act: 'identity', op: gate.options.op } }
   }
 
   /** `y` [B, T, heads, width], gated if this is the gate's position. */
-  #gatedAt(position: GatePosition, y: Tensor, gate: Tensor | null): Tensor {
-    const { gate: settings } = this.config
-    if (!gate || settings === 'none' || settings.position !== position) return y
-    return applyGate(y, gate, gateOptions(settings))
+  #gatedAt(position: GatePosition, y: Tensor, gate: Gate | null): Tensor {
+    return gate && this.#gateIsAt(position) ? applyGate(y, gate.logits, gate.options) : y
   }
 
   /** Queries or keys, normed and turned to their positions. */
-  #turned(x: Tensor, norm: RMSNorm | null, cache: KeyValueCache | undefined): Tensor {
+  #turned(x: Tensor, norm: RMSNorm | null, cache: KeyValueCache | undefined, base: number | undefined): Tensor {
     const normed = norm ? norm.forward(x) : x
     const { rope: settings } = this.config
-    return settings ? rope(normed, { ...settings, offset: cache?.length ?? 0 }) : normed
+    if (!settings) return normed
+    return rope(normed, { dims: settings.dims, base: base ?? settings.base, offset: cache?.length ?? 0 })
   }
 
   /** Attention's output with `sdpaPost` and a gate at G1, [B, T, H, D]. */
-  #attended(q: Tensor, k: Tensor, v: Tensor, gate: Tensor | null): Tensor {
-    const { gate: settings, sdpaPost, causal } = this.config
-    if (gate && settings !== 'none' && settings.position === 'G1' && sdpaPost === 'none') {
-      const { act, op, shared } = settings
-      return attention(q, k, v, { causal, gate, gateAct: act, gateOp: op, gateShared: shared })
+  #attended(q: Tensor, k: Tensor, v: Tensor, gate: Gate | null): Tensor {
+    const { sdpaPost, causal } = this.config
+    if (gate && this.#gateIsAt('G1') && sdpaPost === 'none') {
+      const { act, op, shared } = gate.options
+      return attention(q, k, v, { causal, gate: gate.logits, gateAct: act, gateOp: op, gateShared: shared })
     }
     const y = attention(q, k, v, { causal })
     const post = this.headNorm ? this.headNorm.forward(y) : sdpaPost === 'silu' ? silu(y) : y
@@ -171,12 +208,12 @@ export class GatedAttention extends Module {
   }
 
   /** The activated scores: a gate added to zeros. */
-  #scores(gate: Tensor | null, B: number, T: number): Tensor | null {
+  #scores(gate: Gate | null, B: number, T: number): Tensor | null {
     const { gate: settings } = this.config
     if (!gate || settings === 'none') return null
     const [heads, width] = gatedShape(settings, this.config)
     const shape = [B, T, heads, settings.grain === 'headwise' ? 1 : width]
-    const blank = expand(zeros([1, 1, 1, 1], { device: gate.device }), shape)
-    return applyGate(blank, gate, { ...gateOptions(settings), op: 'add' })
+    const blank = expand(zeros([1, 1, 1, 1], { device: gate.logits.device }), shape)
+    return applyGate(blank, gate.logits, { ...gate.options, op: 'add' })
   }
 }

@@ -9,7 +9,7 @@ import { add } from '../ops/elementwise.ts'
 import { clamp } from '../ops/functions.ts'
 import { dropout } from '../ops/sequence.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { type AttentionObservation, GatedAttention } from './attention.ts'
+import { type AttentionIntervention, type AttentionObservation, GatedAttention } from './attention.ts'
 import type { DeltaCache, KeyValueCache, LayerCache } from './cache.ts'
 import type { LayerType, TransformerConfig } from './config.ts'
 import { type DeltaObservation, GatedDeltaNet } from './delta-net.ts'
@@ -35,7 +35,8 @@ type MixerObservation =
   | ({ readonly type: 'attention' } & AttentionObservation)
   | ({ readonly type: 'delta' } & DeltaObservation)
 
-export interface BlockForwardOptions {
+/** What the options of `AttentionIntervention` change is attention's: a delta layer stays as it is. */
+export interface BlockForwardOptions extends AttentionIntervention {
   readonly cache?: LayerCache
   /** Dropout is only at work when training; false unless given. */
   readonly training?: boolean
@@ -97,9 +98,10 @@ export class Block extends Module {
   }
 
   /** x [B, T, C] to [B, T, C]. */
-  forward(x: Tensor, { cache, training = false, observe, routed }: BlockForwardOptions = {}): Tensor {
+  forward(x: Tensor, { cache, training = false, observe, routed, ...intervention }: BlockForwardOptions = {}): Tensor {
     let seen: MixerObservation | undefined
-    const mixed = this.#mixed(this.mixerNorm.forward(x), cache, observe && ((of) => void (seen = of)))
+    const look = observe && ((of: MixerObservation) => void (seen = of))
+    const mixed = this.#mixed(this.mixerNorm.forward(x), cache, look, intervention)
     const between = add(x, this.#branch(mixed, this.mixerOutputNorm, training))
     const normed = this.feedForwardNorm.forward(between)
     const fed = this.experts ? this.experts.forward(normed, { routed }) : this.feedForward!.forward(normed)
@@ -108,7 +110,12 @@ export class Block extends Module {
     return y
   }
 
-  #mixed(x: Tensor, cache: LayerCache | undefined, look: ((of: MixerObservation) => void) | undefined): Tensor {
+  #mixed(
+    x: Tensor,
+    cache: LayerCache | undefined,
+    look: ((of: MixerObservation) => void) | undefined,
+    intervention: AttentionIntervention,
+  ): Tensor {
     if (cache && cache.type !== this.type) {
       throw new SluiceError('Block', `a layer of type '${this.type}' got a cache for '${cache.type}'`)
     }
@@ -117,7 +124,7 @@ export class Block extends Module {
       return this.delta.forward(x, { cache: cache as DeltaCache | undefined, observe })
     }
     const observe = look && ((of: AttentionObservation) => look({ type: 'attention', ...of }))
-    return this.attention!.forward(x, { cache: cache as KeyValueCache | undefined, observe })
+    return this.attention!.forward(x, { ...intervention, cache: cache as KeyValueCache | undefined, observe })
   }
 
   /** A branch as it is added to the residual stream. */

@@ -5,6 +5,7 @@ import '../ops/methods.ts'
 
 export {
   type AttentionForwardOptions,
+  type AttentionIntervention,
   type AttentionObservation,
   GatedAttention,
 } from './attention.ts'

@@ -36,6 +36,13 @@ export interface ForwardOptions {
   readonly observe?: (seen: LayerObservation) => void
   /** Called once for each layer with experts, with how its tokens were shared out. */
   readonly routed?: (routing: Routing) => void
+  /**
+   * Takes the scores of a layer's gate, activated, and gives those that are used in their place: what a trained gate does is seen
+   * when it is held at 1, at its mean or at 0. Shapes as in `AttentionIntervention`.
+   */
+  readonly gateScores?: (scores: Tensor, layer: number) => Tensor
+  /** Base of the rotary positions in place of the config's, for reading further than in training. */
+  readonly ropeBase?: number
 }
 
 export interface LossOptions extends Omit<ForwardOptions, 'cache'> {
@@ -97,7 +104,7 @@ export class Transformer extends Module {
   }
 
   /** The residual stream after the last layer, [B, T, C]. */
-  #hidden(tokens: Tensor, { cache, training = false, observe, routed }: ForwardOptions): Tensor {
+  #hidden(tokens: Tensor, { cache, training = false, observe, routed, gateScores, ropeBase }: ForwardOptions): Tensor {
     needRank('Transformer', 'tokens', tokens, 2, 'B, T')
     this.#checkCache(cache)
     const p = training ? this.config.dropout : 0
@@ -109,6 +116,8 @@ export class Transformer extends Module {
         training,
         observe: observe && ((seen) => observe({ layer, ...seen })),
         routed,
+        gateScores: gateScores && ((scores) => gateScores(scores, layer)),
+        ropeBase,
       })
     })
     return x

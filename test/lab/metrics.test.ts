@@ -12,6 +12,7 @@ import {
   readLayers,
   scoresOf,
   sinkOf,
+  uniformShare,
 } from '../../src/lab/metrics.ts'
 import { type LayerObservation, Transformer, type TransformerConfigInput } from '../../src/nn/index.ts'
 import type { TokenBatch } from '../../src/train/text.ts'
@@ -84,7 +85,30 @@ describe('sinkOf', () => {
       mean: 1,
       uniform: 1,
       corrected: 0,
+      withoutFirstFour: Number.NaN,
+      withoutFirstFourCorrected: Number.NaN,
     })
+  })
+
+  it('can leave out the first four queries, with their uniform share', () => {
+    const T = 10
+    // Queries 0 to 3 give all to the first token, the six others a quarter.
+    const weights = causal(T, (i, j) => (j === 0 ? (i < 4 ? 1 : 0.25) : i < 4 ? 0 : 0.75 / i))
+    const one = sinkOf([layerOf([[weights]])], { B: 1, T })
+    expect(one.mean).toBe((4 + 6 * 0.25) / T)
+    expect(one.withoutFirstFour).toBe(0.25)
+    const share = (1 / 5 + 1 / 6 + 1 / 7 + 1 / 8 + 1 / 9 + 1 / 10) / 6
+    expect(one.withoutFirstFourCorrected).toBeCloseTo((0.25 - share) / (1 - share), 14)
+    expect(uniformShare(64, 4)).toBeCloseTo(0.0443, 4)
+    expect(uniformShare(256, 4)).toBeCloseTo(0.016, 4)
+    const even = sinkOf([layerOf([[causal(64, (i) => 1 / (i + 1))]])], { B: 1, T: 64 })
+    expect(Math.abs(even.withoutFirstFourCorrected)).toBeLessThan(4 * 2 ** -24)
+  })
+
+  it('needs attention', () => {
+    expect(() => sinkOf([{ ...layerOf([[[[1]]]]), weights: undefined, heads: 0 }], { B: 1, T: 1 })).toThrow(
+      'attentionSink: none of the 1 layers has attention; there is nothing to measure',
+    )
   })
 })
 
@@ -104,6 +128,16 @@ describe('scoresOf', () => {
     expect(scores.mean).toBeCloseTo((0.05 + 0.25 + 0.5 + 0.999 + 1 + 0.75 + 0.95) / 8, 6)
     expect(scores.shareBelowTenth).toBe(2 / 8)
     expect(scores.shareAboveNineTenths).toBe(3 / 8)
+  })
+
+  it('has the median of all scores and the deviation of each layer', () => {
+    // Multiples of 1/8 are exact: nothing is rounded.
+    const { median, layers } = scoresOf([scored(0.125, 0.875, 0.25), scored(0.5, 0.75)])!
+    expect(median).toBe(0.5)
+    expect(layers[1].deviation).toBe(0.125)
+    expect(layers[0].deviation).toBeCloseTo(Math.sqrt((0.125 ** 2 + 0.875 ** 2 + 0.25 ** 2) / 3 - (1.25 / 3) ** 2), 14)
+    expect(scoresOf([scored(1, 0.25), scored(0.5, 0)])!.median).toBe(0.375)
+    expect(scoresOf([scored(1, Number.NaN, 0.5)])!.median).toBeNaN()
   })
 
   it('counts scores outside [0, 1] in the nearest bin', () => {
@@ -138,11 +172,21 @@ describe('activationOf', () => {
     expect(activationOf([output(1, -5, 3), output(0.5, 0.25), output(0)])).toEqual({
       perLayer: [5, 0.5, 0],
       mean: 5.5 / 3,
+      perLayerMedian: [3, 0.375, 0],
+      massive: false,
     })
+  })
+
+  it('is massive above 100 and 1000 medians, both', () => {
+    const massive = (...values: number[]) => activationOf([output(1, 2), output(...values)]).massive
+    expect(massive(-128, 0.125, 0.0625)).toBe(true)
+    expect(massive(-128, 0.25, 0.0625)).toBe(false)
+    expect(massive(100, 0.0625, 0.0625)).toBe(false)
   })
 
   it('does not hide a value that is not finite', () => {
     expect(activationOf([output(1, Number.NaN, 3)]).perLayer).toEqual([Number.NaN])
+    expect(activationOf([output(1, Number.NaN, 3)]).perLayerMedian).toEqual([Number.NaN])
     expect(activationOf([output(1, Number.NEGATIVE_INFINITY)]).mean).toBe(Number.POSITIVE_INFINITY)
   })
 })

@@ -1,0 +1,173 @@
+/**
+ * Learning from the context: how much better a model predicts late in a text, and whether it has the heads that look up what followed
+ * a token before (induction heads).
+ *
+ * Olsson et al., "In-context learning and induction heads", arXiv 2209.11895.
+ */
+import { noGrad } from '../../autograd/tape.ts'
+import { SluiceError } from '../../errors.ts'
+import type { Transformer } from '../../nn/index.ts'
+import { tensor } from '../../tensor/create.ts'
+import { Generator } from '../../tensor/random.ts'
+import { scope } from '../../tensor/tensor.ts'
+import type { TokenBatch } from '../../train/text.ts'
+import { type LayerReading, needAttention, readLayers } from './readings.ts'
+
+export interface InContext {
+  /** Mean cross-entropy at each of the T positions, in nats. */
+  readonly perPosition: number[]
+  /** The loss around position T / 10. */
+  readonly early: number
+  /** The loss at the end. */
+  readonly late: number
+  /** late - early: below 0 where the context helps. The in-context learning score, whose positions are 50 and 500 of 512. */
+  readonly score: number
+}
+
+/**
+ * The loss by position, early against late.
+ *
+ * Both are means over T / 20 positions (at least one), around T / 10 and up to the last: a single position of a small batch says little.
+ *
+ * @param batch every target counts, so all must be tokens
+ * @throws SluiceError for targets outside the vocabulary
+ *
+ * @example
+ * const { early, late } = await inContext(model, batch)
+ */
+export async function inContext(model: Transformer, batch: TokenBatch): Promise<InContext> {
+  const { inputs, targets, B, T } = batch
+  const { device, config } = model
+  const bad = targets.find((target) => target < 0 || target >= config.vocabularySize)
+  if (bad !== undefined) {
+    throw new SluiceError(
+      'inContext',
+      `target ${bad} is outside [0, ${config.vocabularySize}); every position counts here`,
+    )
+  }
+  const losses = scope(() =>
+    noGrad(() => {
+      const logits = model.forward(tensor(inputs, { shape: [B, T], device }))
+      const wanted = tensor(targets, { shape: [B, T, 1], device })
+      return logits.logSoftmax(-1).gather(wanted, 2).reshape([B, T]).mean({ axis: 0 })
+    }),
+  )
+  const perPosition = Array.from(await losses.data(), (logProbability) => -logProbability)
+  losses.dispose()
+  return inContextOf(perPosition)
+}
+
+/** The same of losses by position. */
+export function inContextOf(perPosition: readonly number[]): InContext {
+  const T = perPosition.length
+  const band = Math.max(1, Math.round(T / 20))
+  const meanFrom = (start: number) => perPosition.slice(start, start + band).reduce((a, b) => a + b, 0) / band
+  // Position T / 10, counted from 1, in the middle of its band.
+  const early = meanFrom(Math.max(0, Math.ceil(T / 10) - 1 - (band >> 1)))
+  const late = meanFrom(T - band)
+  return { perPosition: [...perPosition], early, late, score: late - early }
+}
+
+export interface PrefixMatchingOptions {
+  /** Tokens are drawn from 0 to this; the model's vocabulary unless given. */
+  readonly vocabularySize?: number
+  /** Tokens before they repeat; a quarter of the context, or of the vocabulary if that is less, unless given. */
+  readonly length?: number
+  /** How often they stand in the sequence; 4 unless given. */
+  readonly repeats?: number
+  /** Sequences; 8 unless given. */
+  readonly sequences?: number
+  /** 0 unless given. */
+  readonly seed?: number
+}
+
+export interface PrefixMatching {
+  /** By layer and head; an empty list for a delta layer. */
+  readonly perLayerHead: number[][]
+  readonly mean: number
+  /** Of the head that does it best: an induction head is one of many. */
+  readonly maximum: number
+  /** What uniform causal attention gives. */
+  readonly uniform: number
+}
+
+/**
+ * How much attention goes from a token to the one that followed it before.
+ *
+ * Sequences of `length` different random tokens, repeated `repeats` times; the score of a head is its mean attention from each token
+ * that has been before to the token after its last occurrence. Nothing but the repetition tells what comes next.
+ *
+ * @throws SluiceError when no layer has attention, and for sequences that cannot be made
+ *
+ * @example
+ * const { maximum } = await prefixMatching(model, { length: 16, repeats: 4 })
+ */
+export async function prefixMatching(model: Transformer, options: PrefixMatchingOptions = {}): Promise<PrefixMatching> {
+  const { vocabularySize: V, contextLength } = model.config
+  const vocabularySize = options.vocabularySize ?? V
+  const { repeats = 4, sequences = 8, seed = 0 } = options
+  const length = options.length ?? Math.min(vocabularySize, Math.floor(contextLength / repeats))
+  const fail = (message: string): never => {
+    throw new SluiceError('prefixMatching', message)
+  }
+  if (!(Number.isSafeInteger(vocabularySize) && vocabularySize >= 1 && vocabularySize <= V)) {
+    fail(`vocabularySize must be an integer from 1 to the model's ${V}, got ${vocabularySize}`)
+  }
+  if (!(Number.isSafeInteger(length) && length >= 2 && length <= vocabularySize)) {
+    fail(`length must be from 2 to the ${vocabularySize} different tokens, got ${length}`)
+  }
+  if (!(Number.isSafeInteger(repeats) && repeats >= 2)) fail(`repeats must be an integer from 2 up, got ${repeats}`)
+  if (!(Number.isSafeInteger(sequences) && sequences >= 1)) {
+    fail(`sequences must be an integer from 1 up, got ${sequences}`)
+  }
+  const batch = repeatedTokens({ vocabularySize, length, repeats, sequences, seed })
+  return prefixMatchingOf(await readLayers(model, batch), batch, length)
+}
+
+/** Sequences of different random tokens, repeated; each target is the token that follows. */
+export function repeatedTokens({
+  vocabularySize,
+  length,
+  repeats,
+  sequences,
+  seed,
+}: Required<PrefixMatchingOptions>): TokenBatch {
+  const random = new Generator(seed)
+  const [B, T] = [sequences, length * repeats]
+  const [inputs, targets] = [new Int32Array(B * T), new Int32Array(B * T)]
+  for (let b = 0; b < B; b++) {
+    const tokens = random.permutation(vocabularySize).subarray(0, length)
+    for (let t = 0; t < T; t++) {
+      inputs[b * T + t] = tokens[t % length]
+      targets[b * T + t] = tokens[(t + 1) % length]
+    }
+  }
+  return { inputs, targets, B, T }
+}
+
+/** The score of layers that read a batch in which position i holds what position i - length held. */
+export function prefixMatchingOf(
+  layers: readonly LayerReading[],
+  { B, T }: { B: number; T: number },
+  length: number,
+): PrefixMatching {
+  needAttention('prefixMatching', layers)
+  const perLayerHead = layers.map(({ weights = new Float32Array(), heads }) =>
+    Array.from({ length: heads }, (_, h) => {
+      let sum = 0
+      for (let b = 0; b < B; b++) {
+        for (let i = length; i < T; i++) sum += weights[((b * heads + h) * T + i) * T + i - length + 1]
+      }
+      return sum / (B * (T - length))
+    }),
+  )
+  const all = perLayerHead.flat()
+  let uniform = 0
+  for (let i = length; i < T; i++) uniform += 1 / (i + 1) / (T - length)
+  return {
+    perLayerHead,
+    mean: all.reduce((a, b) => a + b, 0) / all.length,
+    maximum: Math.max(...all),
+    uniform,
+  }
+}
