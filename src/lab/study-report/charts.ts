@@ -56,7 +56,7 @@ export function curvesChart(frame: Frame, curves: readonly Curve[], x: Axis, y: 
   const across = [...points.map((point) => point.x), ...curves.flatMap(({ diverged = [] }) => diverged)]
   const upright = points.flatMap((point) => [point.y, ...interval(point)])
   const horizontal = numericAxis(x, across, frame.width < 330 ? 4 : 6)
-  const vertical = numericAxis(y, upright, frame.height < 220 ? 3 : 5)
+  const vertical = numericAxis(y, upright, frame.height < 200 ? 3 : 5)
   const top = vertical.max
   const left = 12 + Math.max(...vertical.labels.map((text) => text.length)) * 6.6
   const place = (point: Point): Pair => [to(x, point.x), Number.isFinite(point.y) ? to(y, point.y) : '-']
@@ -76,7 +76,7 @@ export function curvesChart(frame: Frame, curves: readonly Curve[], x: Axis, y: 
       name: printable(y.name),
       nameGap: 12,
       nameTextStyle: axisName(left),
-      axisLine: { show: false },
+      axisLine: { show: false, onZero: false },
       axisTick: { ...vertical.axis.axisTick, show: false },
       splitLine: { lineStyle: { color: rule } },
     },
@@ -100,8 +100,8 @@ function seriesOf(
   })
   const symbols: LineSeriesOption =
     kind === 'points' || kind === 'scattered' ? symbolSeries(mark, kind === 'scattered' ? 5 : 7) : {}
-  const width = kind === 'faint' ? 0.9 : kind === 'scattered' ? 0 : 1.75
-  const lineStyle = { color: colour, width, type: mark.dash, opacity: kind === 'faint' ? 0.45 : width === 0 ? 0 : 1 }
+  const width = kind === 'faint' ? 0.7 : kind === 'scattered' ? 0 : 1.75
+  const lineStyle = { color: colour, width, type: mark.dash, opacity: kind === 'faint' ? 0.25 : width === 0 ? 0 : 1 }
   const main = points.map(place)
   const series: LineSeriesOption[] = [
     { ...line(whiskers as [number, number][], { color: colour, width: 1.25, opacity: 0.8 }) },
@@ -193,7 +193,7 @@ export function intervalChart(frame: Frame, rows: readonly IntervalRow[], axis: 
       type: 'category',
       inverse: true,
       data: rows.map(({ name }) => printable(shorten(name, most))),
-      axisLine: { show: false },
+      axisLine: { show: false, onZero: false },
       axisTick: { show: false },
       axisLabel: { ...label, color: ink, interval: 0 },
     },
@@ -231,7 +231,7 @@ function numericAxis(axis: Axis, values: readonly number[], about: number) {
   const ends = axis.logarithmic ? roomLogarithmic(first, last) : room(first, last)
   const [low, high] = [axis.low ?? ends[0], axis.high ?? ends[1]]
   const ticks = axis.ticks ?? (axis.logarithmic ? logarithmicTicks(low, high, about) : linearTicks(low, high, about))
-  const format = axis.format ?? tickLabel
+  const format = axis.format ?? ((value: number) => tickLabel(value).replace('-', '\u2212'))
   const places = ticks.map((tick) => to(axis, tick))
   const back = new Map(places.map((at, index) => [at, ticks[index]!]))
   const options = {
@@ -274,7 +274,12 @@ export function linearTicks(low: number, high: number, about: number): number[] 
 export function logarithmicTicks(low: number, high: number, about: number): number[] {
   const decades = Math.log10(high / low)
   if (decades < 0.7) return linearTicks(low, high, about)
-  const factors = decades * 3 <= about + 2 ? [1, 2, 5] : decades * 2 <= about + 2 ? [1, 3] : [1]
+  const fits = (factors: number[]) => decades * factors.length <= about + 2
+  const factors = [
+    [1, 2, 3, 4, 6, 8],
+    [1, 2, 5],
+    [1, 3],
+  ].find(fits) ?? [1]
   const every = Math.max(1, Math.ceil(decades / about))
   const ticks: number[] = []
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {

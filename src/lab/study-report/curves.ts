@@ -3,15 +3,18 @@ import { figure, section } from '../../train/report/figures.ts'
 import { formatFixed } from '../../train/report/format.ts'
 import { escapeText, type Markup } from '../../train/report/markup.ts'
 import { smoothCurve } from '../../train/report/smooth.ts'
+import { excesses } from '../metrics/spikes.ts'
 import { type Arm, armsOf, runsOf, type Spread, spreadOf } from './arms.ts'
 import { type Curve, curvesChart, type Point } from './charts.ts'
 import { baselineName, type StudyData, type StudyRun } from './data.ts'
 import { armMark, baselineMark, crossSymbol, downSymbol, keys, type Mark } from './marks.ts'
 import { type Column, leftOut, panel, panels, spreadCell, table } from './parts.ts'
-import { spikesOf } from './spikes.ts'
 
 /** Spikes of at least this many nats are marked. */
 const markedSpikes = 0.2
+
+/** The baseline's mean, which has to be seen on the seeds of an arm. */
+const behind: Mark = { ...baselineMark, colour: 'var(--ink)' }
 
 /** Training losses of every arm and seed. */
 export function curveSection(data: StudyData): Markup {
@@ -21,17 +24,16 @@ export function curveSection(data: StudyData): Markup {
   const means = new Map(arms.map((arm) => [arm, meanCurve(arm.runs)]))
   const baseline = arms.find(({ variant }) => variant === baselineName)
   const [low, high] = lateRange(arms)
-  const shown = arms
-  const content = panels(shown, (arm, index) => {
+  const content = panels(arms, (arm, index) => {
     const curves: Curve[] = arm.runs.map((run) => ({
       mark: armMark,
       kind: 'faint',
       points: pointsOf(run).filter(({ y }) => Number.isFinite(y)),
-      noticed: spikesOf(run.curve, markedSpikes).map(({ step, loss }) => ({ x: step, y: Math.min(loss, high) })),
+      noticed: spikesOf(run).map(({ x, y }) => ({ x, y: Math.min(y, high) })),
       diverged: run.diverged ? [run.diverged.step] : [],
     }))
-    if (baseline && arm !== baseline) curves.push({ mark: baselineMark, kind: 'line', points: means.get(baseline)! })
     curves.push({ mark: armMark, kind: 'line', points: means.get(arm)! })
+    if (baseline && arm !== baseline) curves.push({ mark: behind, kind: 'line', points: means.get(baseline)! })
     const label = `${arm.variant}: training loss over steps of ${arm.runs.length} seeds`
     return panel(
       arm.variant,
@@ -45,7 +47,7 @@ export function curveSection(data: StudyData): Markup {
   })
   const legend = keys([
     { label: 'mean over seeds, smoothed; seeds faint', mark: armMark, shows: 'line' },
-    { label: 'baseline', mark: baselineMark, shows: 'line' },
+    { label: 'baseline, the same', mark: behind, shows: 'line' },
     {
       label: `a spike of ${markedSpikes} or more`,
       mark: { colour: 'var(--run-4)', symbol: downSymbol, dash: 'solid' },
@@ -54,9 +56,16 @@ export function curveSection(data: StudyData): Markup {
     { label: 'diverged', mark: { colour: 'var(--run-0)', symbol: crossSymbol, dash: 'solid' }, shows: 'point' },
   ])
   const caption =
-    'All panels on the same scale, which leaves out the first tenth of the steps. A spike is a loss above the median of the 50 before it; ' +
+    'All panels on the same scale, which is that of the losses after the first quarter of the steps. A spike is a loss above the median of the 50 before it; ' +
     'marks of spikes beyond the scale stand at its top.'
   return section('curves', heading, `${figure(legend + content, caption, 'long')}\n${spikeTable(arms)}`)
+}
+
+function spikesOf({ curve, spikes }: StudyRun): Point[] {
+  const losses = curve.loss.map((loss) => loss ?? Number.NaN)
+  return excesses(losses, { warmup: spikes.warmup }).flatMap(({ index, excess }) =>
+    excess > markedSpikes ? [{ x: curve.step[index]!, y: losses[index]! }] : [],
+  )
 }
 
 function pointsOf({ curve }: StudyRun): Point[] {
@@ -75,12 +84,12 @@ function meanCurve(runs: readonly StudyRun[]): Point[] {
   return smoothCurve(points).points.map(({ step, loss }) => ({ x: step, y: loss }))
 }
 
-/** The range that holds nearly all losses after the first tenth of the steps. */
+/** The range that holds nearly all losses after the first quarter of the steps. */
 function lateRange(arms: readonly Arm[]): [number, number] {
   const late = arms.flatMap(({ runs }) =>
     runs.flatMap((run) => {
       const last = run.job.steps
-      return pointsOf(run).flatMap(({ x, y }) => (x >= last / 10 && Number.isFinite(y) ? [y] : []))
+      return pointsOf(run).flatMap(({ x, y }) => (x >= last / 4 && Number.isFinite(y) ? [y] : []))
     }),
   )
   const all = late.length > 0 ? late : arms.flatMap(({ runs }) => runs.flatMap(pointsOf).map(({ y }) => y))

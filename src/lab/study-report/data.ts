@@ -74,7 +74,13 @@ export interface StudyRun {
     firstToken: { step: number; mean: number; corrected: number }[]
   }
   /** By threshold in nats: the share of logged losses that far above the median of those before, and their number. */
-  spikes: { rate: Record<string, number>; count: Record<string, number>; maximum: number }
+  spikes: {
+    rate: Record<string, number>
+    count: Record<string, number>
+    maximum: number
+    /** Losses at the start that are not looked at; 0 unless given. */
+    warmup?: number
+  }
   measures: ModelMeasures | null
   /** Losses at multiples of the training length, as trained and with RoPE's base rescaled; the first is that length. */
   length: { length: number; loss: number; rescaled: number }[] | null

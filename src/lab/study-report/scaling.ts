@@ -1,14 +1,14 @@
 /** Loss against parameters and against tokens, with fitted exponents. */
 import { figure, section } from '../../train/report/figures.ts'
 import { formatCompact, formatFixed, formatInteger } from '../../train/report/format.ts'
-import { escapeText, type Markup, markup, none } from '../../train/report/markup.ts'
+import { escapeText, type Markup, markup } from '../../train/report/markup.ts'
 import { fitPowerLaw } from '../metrics/statistics.ts'
 import { type Arm, armsOf, runsOf } from './arms.ts'
-import { type Axis, type Curve, curvesChart } from './charts.ts'
+import { type Curve, curvesChart } from './charts.ts'
 import type { StudyData, StudyRun } from './data.ts'
 import { keys } from './marks.ts'
-import { type Column, chart, distinct, leftOut, table } from './parts.ts'
-import { chartsOf } from './rates.ts'
+import { type Column, distinct, leftOut, panel, table } from './parts.ts'
+import { chartsOf, type MarkedArm } from './rates.ts'
 import { placesOf } from './sweep.ts'
 
 /** One way through the grid: the runs that differ in one thing, and that thing. */
@@ -27,7 +27,11 @@ export function scalingSection(data: StudyData): Markup {
   const arms = armsOf(runs)
   if (arms.length === 0) return leftOut('scaling', heading, 'the study has no grid of sizes and budgets.')
   const ways = waysOf(runs)
-  const figures = ways.map((way) => wayFigure(arms, way))
+  const figures = chartsOf(arms).map((shown, index) => {
+    const legend = keys(shown.map(({ variant, mark }) => ({ label: variant, mark })))
+    const charts = ways.map((way) => wayChart(shown, way, index)).join('\n')
+    return figure(`${legend}<div class="pair">${charts}</div>`, caption, 'long')
+  })
   return section('scaling', heading, `${figures.join('\n')}\n${exponentTable(arms, ways)}`)
 }
 
@@ -56,7 +60,7 @@ function waysOf(runs: readonly StudyRun[]): Way[] {
 
 function pointsOf(arm: Arm, { runs, x }: Way) {
   return runs(arm).flatMap((run) =>
-    run.loss !== null && Number.isFinite(run.loss) ? [{ x: x(run), loss: run.loss }] : [],
+    run.loss !== null && Number.isFinite(run.loss) && run.loss > 0 ? [{ x: x(run), loss: run.loss }] : [],
   )
 }
 
@@ -66,41 +70,29 @@ function fitOf(arm: Arm, way: Way): ReturnType<typeof fitPowerLaw> | undefined {
   return points.length >= 3 && distinct(points.map(({ x }) => x)).length >= 2 ? fitPowerLaw(points) : undefined
 }
 
-function wayFigure(arms: readonly Arm[], way: Way): Markup {
-  const drawn = chartsOf(arms).map((shown, index) => {
-    const curves = shown.flatMap((arm): Curve[] => {
-      const places = placesOf(way.runs(arm), way.x)
-      const fit = fitOf(arm, way)
-      const points = places.flatMap(({ x, loss }) =>
-        loss ? [{ x, y: loss.mean, low: loss.low, high: loss.high }] : [],
-      )
-      const ends = places.length > 1 ? [places[0]!.x, places.at(-1)!.x] : []
-      const line = fit ? steps(ends).map((x) => ({ x, y: fit.at(x) })) : []
-      return [
-        { mark: arm.mark, kind: 'line', points: line },
-        { mark: arm.mark, kind: 'scattered', points },
-      ]
-    })
-    const places = distinct(
-      curves.flatMap(({ kind, points }) => (kind === 'scattered' ? points.map(({ x }) => x) : [])),
-    )
-    if (places.length === 0) return none
-    const x: Axis = { name: `${way.over}, logarithmic`, logarithmic: true, format: formatCompact }
-    const label = `Held-out loss against ${way.over}, ${way.kept}, of ${shown.map(({ variant }) => variant).join(', ')}`
-    return markup(
-      keys(shown.map(({ variant, mark }) => ({ label: variant, mark }))) +
-        chart((place, width) =>
-          curvesChart({ id: `scaling-${way.id}-${index}-${place}`, label, width, height: 280 }, curves, x, {
-            name: 'held-out loss, nats, logarithmic',
-            logarithmic: true,
-          }),
-        ),
-    )
+const caption =
+  'Mean and 95\u00a0% interval over seeds; lines are power laws fitted to the runs. Both axes are logarithmic.'
+
+function wayChart(shown: readonly MarkedArm[], way: Way, index: number): Markup {
+  const curves = shown.flatMap((arm): Curve[] => {
+    const places = placesOf(way.runs(arm), way.x)
+    const fit = fitOf(arm, way)
+    const points = places.flatMap(({ x, loss }) => (loss ? [{ x, y: loss.mean, low: loss.low, high: loss.high }] : []))
+    const ends = places.length > 1 ? [places[0]!.x, places.at(-1)!.x] : []
+    const line = fit ? steps(ends).map((x) => ({ x, y: fit.at(x) })) : []
+    return [
+      { mark: arm.mark, kind: 'line', points: line },
+      { mark: arm.mark, kind: 'scattered', points },
+    ]
   })
-  return figure(
-    `<h3>Over ${way.over}, ${escapeText(way.kept)}</h3>${drawn.join('\n')}`,
-    'Mean and 95\u00a0% interval over seeds; lines are power laws fitted to the runs.',
+  const label = `Held-out loss against ${way.over}, ${way.kept}, of ${shown.map(({ variant }) => variant).join(', ')}`
+  const svg = curvesChart(
+    { id: `scaling-${way.id}-${index}`, label, width: 460, height: 280 },
+    curves,
+    { name: way.over, logarithmic: true, format: formatCompact },
+    { name: 'held-out loss, nats', logarithmic: true },
   )
+  return panel(`Over ${way.over}, ${way.kept}`, svg)
 }
 
 /** Places along a fitted line, which is straight on two logarithmic axes. */

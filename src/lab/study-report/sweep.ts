@@ -26,16 +26,9 @@ export function placesOf(runs: readonly StudyRun[], x: (run: StudyRun) => number
 
 export const rateOf = ({ job }: StudyRun): number => job.learningRate
 
-/**
- * The largest learning rate at which this arm trains, and where its loss is lowest; undefined when every run diverged.
- *
- * A rate at which any seed diverged counts as diverged: whoever picks a rate has one run.
- */
+/** The largest learning rate at which every run of this arm trains, and the best; undefined without runs. */
 export function stableRate(runs: readonly StudyRun[]): ReturnType<typeof largestStableRate> | undefined {
-  const places = placesOf(runs, rateOf)
-  const rates = places.map(({ x, loss, diverged }) => ({
-    learningRate: x,
-    loss: diverged > 0 ? null : (loss?.mean ?? null),
-  }))
-  return rates.some(({ loss }) => loss !== null) ? largestStableRate(rates) : undefined
+  return runs.length > 0
+    ? largestStableRate(runs.map((run) => ({ learningRate: rateOf(run), loss: run.loss })))
+    : undefined
 }

@@ -49,7 +49,6 @@ function variantTable(arms: readonly Arm[]): Markup {
     arms,
     ({ variant, runs }) => markup(escapeText(titleOf(variant)) + notes(variant, runs)),
     [
-      { head: escapeText('parameters'), cell: ({ runs }) => escapeText(formatInteger(runs[0]!.parameters)) },
       { head: head('loss', 'held-out'), cell: ({ runs }) => spreadCell(spreadOf(runs, lossOf), three) },
       {
         head: head('difference', 'to the baseline'),
@@ -78,7 +77,8 @@ function notes(variant: string, runs: Arm['runs']): string {
   const diverged = runs.filter((run) => run.diverged).length
   const lost = diverged > 0 ? `, ${diverged} diverged` : ''
   const name = titleOf(variant) === variant ? '' : `${variant}, `
-  return `<small>${escapeText(`${name}${runs.length} seed${runs.length === 1 ? '' : 's'}${lost}`)}</small>`
+  const seeds = `${runs.length} seed${runs.length === 1 ? '' : 's'}${lost}`
+  return `<small>${escapeText(`${name}${seeds}`)}</small><small>${formatInteger(runs[0]!.parameters)} parameters</small>`
 }
 
 function variantCaption(arms: readonly Arm[]): string {
