@@ -48,9 +48,7 @@ export function firstTokenShare(weights: Float32Array, size: number): number {
 
 /** The attention figures, or nothing when no run has maps to show. */
 export function attentionFigures(runs: ReportRun[]): Markup {
-  const attending = runs.filter(
-    (run): run is AttendingRun => !!run.attention && run.attention.tokens.length > 0 && headCount(run.attention) > 0,
-  )
+  const attending = attendingOf(runs)
   if (attending.length === 0) return none
   const budget = mapBudget / attending.reduce((sum, { attention }) => sum + headCount(attention) + 1, 0)
   const indices = new Map(attending.map((run) => [run, runs.indexOf(run)]))
@@ -68,6 +66,36 @@ export function attentionFigures(runs: ReportRun[]): Markup {
       figure(content, meanCaption(attending, maps)),
       figure(layerMaps(attending, indices, maps), headCaption(attending), 'long'),
     ].join('\n'),
+  )
+}
+
+/** The mean map of each run that has one, small: the shape of many runs at a glance, on the same scale. */
+export function smallMeanMaps(runs: ReportRun[]): Markup {
+  const attending = attendingOf(runs)
+  if (attending.length === 0) return none
+  const maps = new MapPainter(
+    mapBudget / 4 / attending.length,
+    attending.every(({ attention }) => isCausal(attention)),
+  )
+  const pictures = attending.map(({ name, attention }) => {
+    const mean = meanWeights(attention)
+    const share = formatFixed(firstTokenShare(mean, attention.tokens.length), 2)
+    const spoken = `${name}: mean attention of all layers and heads; ${share} of it is on the first token`
+    return (
+      `<div class="head"><img class="map" src="${maps.address(mean, attention.tokens.length)}" alt="${escapeText(spoken)}">` +
+      `<p class="share"><span>${escapeText(name)}</span><b>${share}</b></p></div>`
+    )
+  })
+  return figure(
+    `${colourScale(maps.causal)}<div class="small-maps">${pictures.join('')}</div>`,
+    'Mean over all layers and heads of one model each, on one text; the number is the share of its attention on the first token. ' +
+      'Rows are queries, columns the keys they attend to; a sink on the first token is a dark left edge.',
+  )
+}
+
+function attendingOf(runs: ReportRun[]): AttendingRun[] {
+  return runs.filter(
+    (run): run is AttendingRun => !!run.attention && run.attention.tokens.length > 0 && headCount(run.attention) > 0,
   )
 }
 

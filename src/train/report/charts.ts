@@ -1,9 +1,10 @@
 /**
  * The report's charts: plain numbers in, a static SVG as a string out.
  *
- * This is the only file that imports ECharts; it is bundled when the package is built. Charts are drawn in ECharts'
- * server-side mode, without a DOM. Colours are CSS variables of the page, so that one drawing serves light and dark.
- * What a user wrote reaches a chart only as the label of a mark, which ECharts escapes.
+ * This is the only file that imports ECharts, as it is bundled when the package is built; other reports draw their own
+ * charts with `draw` from here. Charts are drawn in ECharts' server-side mode, without a DOM. Colours are CSS variables
+ * of the page, so that one drawing serves light and dark. What a user wrote reaches a chart only as a label, which
+ * ECharts escapes.
  */
 import { BarChart, type BarSeriesOption, LineChart, type LineSeriesOption } from 'echarts/charts'
 import {
@@ -19,7 +20,8 @@ import { escapeText, printable } from './markup.ts'
 
 use([LineChart, BarChart, GridComponent, MarkLineComponent, SVGRenderer])
 
-type Option = ComposeOption<BarSeriesOption | LineSeriesOption | GridComponentOption | MarkLineComponentOption>
+/** What `draw` takes: ECharts' options for the kinds of charts that are loaded here. */
+export type Option = ComposeOption<BarSeriesOption | LineSeriesOption | GridComponentOption | MarkLineComponentOption>
 
 /** Where a chart goes: `id` is unique in the page (letters, digits, dashes), `label` is read aloud in its place. */
 export interface Frame {
@@ -52,10 +54,11 @@ export interface BarGroups {
   references: number[]
 }
 
-const ink = 'var(--ink)'
-const muted = 'var(--muted)'
-const rule = 'var(--rule)'
-const label = { color: muted, fontSize: 12 }
+export const ink = 'var(--ink)'
+export const muted = 'var(--muted)'
+export const rule = 'var(--rule)'
+/** How labels of axes are written. */
+export const label = { color: muted, fontSize: 12 }
 
 /** Loss over steps: raw values faint, smoothed strong, held-out points, baselines dashed; cut off outside `range`. */
 export function lossChart(
@@ -198,11 +201,12 @@ export function histogramChart(
 }
 
 /** The y axis' name stands above it, flush with the chart's left edge, `left` pixels from the axis. */
-function axisName(left: number) {
+export function axisName(left: number) {
   return { ...label, align: 'left' as const, padding: [0, 0, 0, -left] }
 }
 
-function valueAxis() {
+/** A vertical axis without a line of its own. */
+export function valueAxis() {
   return {
     type: 'value' as const,
     axisLine: { show: false },
@@ -213,7 +217,7 @@ function valueAxis() {
 }
 
 /** 0.05, 1.5, 800, 20k: short enough for the room left of the axis. */
-function tickLabel(value: number): string {
+export function tickLabel(value: number): string {
   return Math.abs(value) >= 1000 ? formatCompact(value) : `${Number(value.toPrecision(4))}`
 }
 
@@ -240,7 +244,8 @@ function stepAxis({ width }: Frame) {
   }
 }
 
-function line(
+/** A line without symbols. */
+export function line(
   data: [number, number][],
   lineStyle: LineSeriesOption['lineStyle'],
   sampling?: 'minmax' | 'lttb',
@@ -275,7 +280,7 @@ function referenceLine({ name, value }: ReferenceLine, at: number | string): Lin
 }
 
 /** Draws without animation or interaction, and takes out of the SVG what only interaction needs. */
-function draw({ id, label: spoken, width, height }: Frame, option: Option): string {
+export function draw({ id, label: spoken, width, height }: Frame, option: Option): string {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height })
   try {
     chart.setOption({ animation: false, textStyle: { fontFamily: 'inherit' }, ...option })

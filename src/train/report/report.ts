@@ -5,9 +5,8 @@
  * same file, byte for byte.
  */
 import { checkReportData, type ReportData } from './data.ts'
-import { escapeText } from './markup.ts'
+import { page } from './page.ts'
 import { activationSection, attentionSection, configurationSection, gateSection, sampleSection } from './sections.ts'
-import { style } from './style.ts'
 import { header, summaryTable } from './summary.ts'
 import { trainingSection } from './training.ts'
 
@@ -27,7 +26,7 @@ import { trainingSection } from './training.ts'
  */
 export function renderReport(data: ReportData): string {
   checkReportData(data)
-  const body = [
+  return page(data.title, [
     header(data),
     summaryTable(data),
     trainingSection(data),
@@ -36,21 +35,5 @@ export function renderReport(data: ReportData): string {
     activationSection(data),
     sampleSection(data),
     configurationSection(data),
-  ].filter((part) => part !== '')
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${escapeText(data.title)}</title>
-<style>${style}</style>
-</head>
-<body>
-<main>
-${body.join('\n')}
-</main>
-</body>
-</html>
-`
+  ])
 }

@@ -83,8 +83,8 @@ function gateFigure(runs: ReportRun[], index: number): Markup {
   return figure(`${legend(runEntries(runs, [{ index }]))}<div class="small-charts">${charts.join('\n')}</div>`, caption)
 }
 
-/** The y axis' end: the first of these that holds the tallest bar, so that its half is short to write too. */
-function axisTop(tallest: number): number {
+/** The y axis' end of histograms: the first of these that holds the tallest bar, so that its half is short to write too. */
+export function axisTop(tallest: number): number {
   return [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8].find((top) => tallest <= top) ?? 1
 }
 
@@ -143,7 +143,7 @@ function sampleBlock(run: ReportRun, sample: string, index: number): string {
 }
 
 /** The configuration, as JSON; what JSON has no word for (NaN, bigints) is written as a string. */
-export function configurationSection({ configuration }: ReportData): Markup {
+export function configurationSection({ configuration }: Pick<ReportData, 'configuration'>): Markup {
   if (Object.keys(configuration).length === 0) return none
   const json = JSON.stringify(configuration, plainValue, 2)
   return section('configuration', 'Configuration', `<pre class="configuration">${escapeText(json)}</pre>`)

@@ -38,7 +38,7 @@ mark { background: var(--mark); color: inherit; border-radius: 2px; }
 small { display: block; color: var(--muted); font-size: .8125rem; font-weight: 400; line-height: 1.4; }
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
-.scroll { overflow-x: auto; }
+.scroll { position: relative; overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { caption-side: bottom; padding-top: .75rem; text-align: left; color: var(--muted); font-size: .875rem; }
 th, td { padding: .55rem 0 .55rem 1.5rem; border-bottom: 1px solid var(--rule); vertical-align: baseline; text-align: right; }
