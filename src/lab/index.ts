@@ -9,4 +9,13 @@ export {
   massiveActivation,
   readLayers,
 } from './metrics.ts'
+export { type PaperModel, type PaperRun, type PaperScores, paperModels, paperRuns } from './paper-runs.ts'
 export { type MeasuredRun, type ReportOptions, reportData } from './report.ts'
+export {
+  type ModelSettings,
+  matchParameters,
+  type PaperNumbers,
+  type Variant,
+  variantNamed,
+  variants,
+} from './variants.ts'

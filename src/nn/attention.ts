@@ -1,8 +1,9 @@
 /**
  * Gated attention as a layer: project, gate where the settings say, normalise, turn, attend, gate, project.
  *
- * Order: q, k, v = projections of x; a gate at G4, G3, G2 on them; RMSNorm of q and k over D; rotary positions;
- * Y = softmax(q k^T / sqrt(D)) v per head; `sdpaPost` on Y; a gate at G1; output projection; a gate at G5.
+ * Order: q, k, v = projections of x (k and v through the maps that each token chooses, with `switchHead`); a gate at G4, G3, G2
+ * on them; RMSNorm of q and k over D; rotary positions; Y = softmax(q k^T / sqrt(D)) v per head; `sdpaPost` on Y; a gate at G1;
+ * output projection; a gate at G5.
  * B batch, T time, C width, H heads, KV key-value heads, D head width.
  */
 import { noGrad } from '../autograd/tape.ts'
@@ -19,6 +20,7 @@ import { type GatePosition, gatedShape, gateOptions } from './gate.ts'
 import { constantParameter, type DeviceOption } from './initial.ts'
 import { Linear, RMSNorm } from './layers.ts'
 import { Module } from './module.ts'
+import { SwitchHead } from './switch-head.ts'
 
 /** What a layer shows to an observer. The tensors have no history and live no longer than the scope around the call. */
 export interface AttentionObservation {
@@ -46,10 +48,10 @@ export class GatedAttention extends Module {
   readonly config: AttentionConfig
   /** [H D, C] */
   readonly queryProjection: Linear
-  /** [KV D, C] */
-  readonly keyProjection: Linear
-  /** [KV D, C] */
-  readonly valueProjection: Linear
+  /** [KV D, C]; with `switchHead` for keys, maps and a router. */
+  readonly keyProjection: Linear | SwitchHead
+  /** [KV D, C]; with `switchHead`, maps and a router. */
+  readonly valueProjection: Linear | SwitchHead
   /** [heads D, C] elementwise, [heads, C] headwise, for the heads that the gate acts on. */
   readonly gateProjection: Linear | null
   /** Scores of a gate without input, before activation: [heads, D] or [heads, 1], 0 at the start. */
@@ -76,8 +78,13 @@ export class GatedAttention extends Module {
     const headNorm = () => new RMSNorm(D, { ...options, eps, zeroCentred: config.zeroCentredNorm })
     this.config = config
     this.queryProjection = new Linear(C, H * D, { ...options, bias, std })
-    this.keyProjection = new Linear(C, KV * D, { ...options, bias, std })
-    this.valueProjection = new Linear(C, KV * D, { ...options, bias, std })
+    const { switchHead, gateStd: routerStd } = config
+    const keyOrValue = (isSwitched: boolean) =>
+      switchHead && isSwitched
+        ? new SwitchHead({ width: C, heads: KV, headWidth: D, ...switchHead }, { ...options, bias, std, routerStd })
+        : new Linear(C, KV * D, { ...options, bias, std })
+    this.keyProjection = keyOrValue(switchHead?.maps === 'keyValue')
+    this.valueProjection = keyOrValue(switchHead !== null)
     this.gateProjection = null
     this.gateLogits = null
     if (gate !== 'none') {
@@ -102,7 +109,7 @@ export class GatedAttention extends Module {
     const [B, T] = x.shape
     needShape('GatedAttention', 'x', x, [B, T, C], 'B, T, C')
     const gate = this.#gate(x)
-    const split = (projection: Linear, heads: number) => reshape(projection.forward(x), [B, T, heads, D])
+    const split = (projection: Linear | SwitchHead, heads: number) => reshape(projection.forward(x), [B, T, heads, D])
     const q = this.#turned(this.#gatedAt('G4', split(this.queryProjection, H), gate), this.queryNorm, cache)
     let k = this.#turned(this.#gatedAt('G3', split(this.keyProjection, KV), gate), this.keyNorm, cache)
     let v = this.#gatedAt('G2', split(this.valueProjection, KV), gate)

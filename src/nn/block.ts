@@ -137,6 +137,7 @@ function attentionOf(config: TransformerConfig, outputStd: number, options: Devi
       headWidth: config.headWidth,
       gate: config.gate,
       gateStd: config.gateStd,
+      switchHead: config.switchHead,
       sdpaPost: config.sdpaPost,
       queryKeyNorm: config.queryKeyNorm,
       bias: config.bias,

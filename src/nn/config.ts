@@ -3,6 +3,7 @@ import { SluiceError } from '../errors.ts'
 import { type DeltaNetConfig, deltaNetConfig } from './delta-config.ts'
 import { type ExpertsConfig, type ExpertsConfigInput, expertsConfig } from './experts-config.ts'
 import { checkGate, type GateConfig, type GateInput, gateConfig, paperGateStd, withoutUndefined } from './gate.ts'
+import { type SwitchHeadConfig, type SwitchHeadInput, switchHeadConfig } from './switch-head-config.ts'
 import {
   type Check,
   checkRecord,
@@ -35,8 +36,10 @@ interface AttentionSettings {
   /** D; C / H unless given. */
   readonly headWidth: number
   readonly gate: GateConfig | 'none'
-  /** Standard deviation of the gate's initial rows; 0.905 / sqrt(C) unless given (see `paperGateStd`). */
+  /** Standard deviation of the initial rows of gates and of `switchHead`'s routers; 0.905 / sqrt(C) unless given (see `paperGateStd`). */
   readonly gateStd: number
+  /** Several value (or key and value) maps a key-value head, a few of them for each token; null, the default, for one. */
+  readonly switchHead: SwitchHeadConfig | null
   /** On each head's attention output, before the gate: an RMSNorm, or silu. 'none' unless given. */
   readonly sdpaPost: 'none' | 'headRmsNorm' | 'silu'
   /** RMSNorm of queries and keys over D, before rotary positions; true unless given. */
@@ -63,10 +66,13 @@ export interface AttentionConfig extends AttentionSettings {
   readonly outputStd: number
 }
 
-export type AttentionConfigInput = Partial<Omit<AttentionConfig, 'gate' | 'rope' | 'width' | 'heads'>> & {
+export type AttentionConfigInput = Partial<
+  Omit<AttentionConfig, 'gate' | 'rope' | 'switchHead' | 'width' | 'heads'>
+> & {
   readonly width: number
   readonly heads: number
   readonly gate?: GateInput
+  readonly switchHead?: SwitchHeadInput | null
   readonly rope?: Partial<RopeConfig> | null
 }
 
@@ -111,11 +117,12 @@ export interface TransformerConfig extends AttentionSettings {
   readonly dropout: number
 }
 
-type NestedKey = 'gate' | 'rope' | 'delta' | 'experts' | 'multiTokenPrediction'
+type NestedKey = 'gate' | 'switchHead' | 'rope' | 'delta' | 'experts' | 'multiTokenPrediction'
 
 export type TransformerConfigInput = Partial<Omit<TransformerConfig, NestedKey | 'vocabularySize'>> & {
   readonly vocabularySize: number
   readonly gate?: GateInput
+  readonly switchHead?: SwitchHeadInput | null
   readonly rope?: Partial<RopeConfig>
   readonly delta?: Partial<DeltaNetConfig>
   readonly experts?: ExpertsConfigInput | null
@@ -136,6 +143,7 @@ const sharedSchema: Schema<AttentionSettings> = {
   headWidth: positiveInteger,
   gate: checkGate,
   gateStd: nonNegative,
+  switchHead: orNull(record),
   sdpaPost: oneOf('none', 'headRmsNorm', 'silu'),
   queryKeyNorm: flag,
   bias: flag,
@@ -183,7 +191,12 @@ const transformerSchema: Schema<TransformerConfig & { fullAttentionInterval: num
   dropout: probability,
 }
 
-type SharedInput = Partial<Omit<AttentionSettings, 'gate'>> & { width: number; heads: number; gate?: GateInput }
+type SharedInput = Partial<Omit<AttentionSettings, 'gate' | 'switchHead'>> & {
+  width: number
+  heads: number
+  gate?: GateInput
+  switchHead?: SwitchHeadInput | null
+}
 
 function sharedSettings(operation: string, given: SharedInput): AttentionSettings {
   const { width, heads, keyValueHeads = heads, initStd = 0.02 } = given
@@ -200,6 +213,7 @@ function sharedSettings(operation: string, given: SharedInput): AttentionSetting
     headWidth: given.headWidth ?? width / heads,
     gate: gateConfig(operation, given.gate),
     gateStd: given.gateStd ?? paperGateStd(width),
+    switchHead: switchHeadConfig(operation, given.switchHead),
     sdpaPost: given.sdpaPost ?? 'none',
     queryKeyNorm: given.queryKeyNorm ?? true,
     bias: given.bias ?? false,

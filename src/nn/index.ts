@@ -56,4 +56,7 @@ export {
 } from './layers.ts'
 export { Module } from './module.ts'
 export { NextToken } from './next-token.ts'
+export { parameterCount } from './parameter-count.ts'
+export { SwitchHead, type SwitchHeadOptions, type SwitchHeadSizes } from './switch-head.ts'
+export type { SwitchHeadConfig, SwitchHeadInput } from './switch-head-config.ts'
 export { type ForwardOptions, type LayerObservation, type LossOptions, Transformer } from './transformer.ts'

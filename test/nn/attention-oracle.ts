@@ -56,6 +56,20 @@ function gated(at: GatePosition, y: Heads, x: readonly number[], p: Values, { ga
   )
 }
 
+/** W x + b, or with `switchHead` a head's k best maps of x, each times the sigmoid of its score. [heads][width] */
+function projected(p: Values, name: string, x: readonly number[], heads: number, config: AttentionConfig): Heads {
+  const { headWidth: D, switchHead } = config
+  if (!(`${name}.maps.weight` in p)) return split(project(p, name, x, heads * D), heads)
+  const { count: n, active } = switchHead!
+  const maps = split(project(p, `${name}.maps`, x, heads * n * D), heads * n)
+  const scores = split(project(p, `${name}.router`, x, heads * n).map(activations.sigmoid), heads)
+  return scores.map((ofHead, h) => {
+    const best = ofHead.map((_, e) => e).sort((a, b) => ofHead[b] - ofHead[a])
+    const chosen = best.slice(0, active)
+    return Array.from({ length: D }, (_, d) => chosen.reduce((sum, e) => sum + ofHead[e] * maps[h * n + e][d], 0))
+  })
+}
+
 /** The layer's output for one sequence x [T][C]. */
 export function attentionOracle(x: readonly (readonly number[])[], p: Values, config: AttentionConfig): number[][] {
   const { heads: H, keyValueHeads: KV, headWidth: D, width: C } = config
@@ -63,7 +77,7 @@ export function attentionOracle(x: readonly (readonly number[])[], p: Values, co
     heads.map((head) => turn(config.queryKeyNorm ? norm(head, p[name], config) : head, t, config))
   const rows = x.map((row, t) => {
     const of = (name: string, heads: number, at: GatePosition) =>
-      gated(at, split(project(p, `${name}Projection`, row, heads * D), heads), row, p, config)
+      gated(at, projected(p, `${name}Projection`, row, heads, config), row, p, config)
     return {
       q: ready(of('query', H, 'G4'), 'queryNorm.weight', t),
       k: ready(of('key', KV, 'G3'), 'keyNorm.weight', t),

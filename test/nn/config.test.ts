@@ -32,6 +32,7 @@ describe('transformerConfig', () => {
       headWidth: 32,
       gate: { position: 'G1', grain: 'elementwise', shared: false, op: 'mul', act: 'sigmoid', input: 'x' },
       gateStd: 0.905 / Math.sqrt(128),
+      switchHead: null,
       sdpaPost: 'none',
       queryKeyNorm: true,
       zeroCentredNorm: false,
@@ -56,7 +57,8 @@ describe('transformerConfig', () => {
   })
 
   it('takes its own result unchanged', () => {
-    const config = parsed({ gate: 'none', clip: 100, dropout: 0.1 })
+    const config = parsed({ gate: 'none', clip: 100, dropout: 0.1, switchHead: { count: 4, active: 2 } })
+    expect(config.switchHead).toEqual({ maps: 'value', count: 4, active: 2 })
     expect(transformerConfig(config)).toEqual(config)
     expect(parsed({ layers: undefined, gate: { act: undefined } })).toEqual(parsed({}))
   })
@@ -159,6 +161,15 @@ describe('transformerConfig', () => {
     [{ delta: { heads: 2 } }, /there is no setting 'delta\.heads'/],
     [{ delta: { keyHeads: 2, valueHeads: 3 } }, /delta\.valueHeads must be a multiple of delta\.keyHeads, got 3 and 2/],
     [{ delta: 'kda' }, /delta must be an object, got "kda"/],
+    [{ switchHead: { count: 4 } }, /switchHead\.active must be given/],
+    [{ switchHead: { count: 2, active: 3 } }, /switchHead\.active must be at most switchHead\.count, got 3 of 2 maps/],
+    [
+      { switchHead: { count: 2, active: 1, maps: 'key' } },
+      /switchHead\.maps must be one of 'value', 'keyValue', got "key"/,
+    ],
+    [{ switchHead: { count: 2, topK: 1 } }, /there is no setting 'switchHead\.topK'/],
+    [{ switchHead: { count: 0, active: 0 } }, /switchHead\.count must be a positive integer, got 0/],
+    [{ switchHead: 'value' }, /switchHead must be an object, or null, got "value"/],
     [{ experts: { count: 4 } }, /experts\.active must be given/],
     [{ experts: { count: 2, active: 3 } }, /experts\.active must be at most experts\.count, got 3 of 2 experts/],
     [{ experts: { count: 2, active: 1, topK: 1 } }, /there is no setting 'experts\.topK'/],

@@ -130,9 +130,12 @@ export function requireModelType(settings: Settings, types: readonly string[]): 
 
 /** What no family of this folder can express. */
 export function commonObstacle(config: TransformerConfig): string | null {
-  const { feedForward, norm, clip, position, sdpaPost, gate, layerTypes } = config
-  const wanted = { feedForward: 'swiglu', norm: 'pre', clip: null, position: 'rope', sdpaPost: 'none' } as const
-  const given = { feedForward, norm, clip, position, sdpaPost }
+  const { feedForward, norm, clip, position, sdpaPost, switchHead, gate, layerTypes } = config
+  const wanted = {
+    ...{ feedForward: 'swiglu', norm: 'pre', clip: null, position: 'rope' },
+    ...{ sdpaPost: 'none', switchHead: null },
+  } as const
+  const given = { feedForward, norm, clip, position, sdpaPost, switchHead }
   for (const [key, value] of Object.entries(wanted)) {
     const found = given[key as keyof typeof given]
     if (found !== value) return `${key}: ${JSON.stringify(found)}`

@@ -200,6 +200,8 @@ test('a model that no family can express: the key that stands in the way of each
     [{ position: 'learned' }, 'qwen3', 'position: "learned"'],
     [{ feedForward: 'gelu' }, 'qwen3_next', 'feedForward: "gelu"'],
     [{ sdpaPost: 'silu' }, 'qwen3', 'sdpaPost: "silu"'],
+    [{ switchHead: { count: 2, active: 1 } }, 'qwen3', 'switchHead: {"maps":"value","count":2,"active":1}'],
+    [{ switchHead: { count: 2, active: 1 } }, 'qwen3_next', 'switchHead: {"maps":"value","count":2,"active":1}'],
     [{ gate: { act: 'silu' } }, 'qwen3', 'gate.act: "silu"'],
     [{ gate: { position: 'G2' } }, 'qwen3', 'gate.position: "G2"'],
     [{ gate: { op: 'add' } }, 'qwen3', 'gate.op: "add"'],
