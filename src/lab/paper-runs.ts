@@ -3,7 +3,9 @@
  * tables 1, 2, 3, 4 and 6.
  *
  * Where the paper contradicts itself, table 1's number stands here: GSM8k of G2 elementwise is 53.97 there and 51.33 in table 4;
- * the parameters that G2 headwise adds are 0.2 M there, as they are counted, and 3 M in table 6.
+ * the parameters that G2 headwise adds are 0.2 M there, as they are counted, and 3 M in table 6. Two more of its counts are not
+ * those of the models that it describes: row 4's four experts hold 453 M, where it prints 400, and rows 21 to 24 would add
+ * 355, 153, 76 and 178 M with the maps of every head (SwitchHead, arXiv 2312.07987), where it prints 38, 13, 13 and 25.
  */
 import type { TransformerConfigInput } from '../nn/index.ts'
 

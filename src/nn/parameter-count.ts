@@ -22,7 +22,7 @@ const linear = (inFeatures: number, outFeatures: number, bias = false): number =
  * @throws SluiceError for unknown or wrong settings
  *
  * @example
- * parameterCount({ vocabularySize: 65, width: 128, layers: 4, heads: 4, gate: 'none' }) // 800896
+ * parameterCount({ vocabularySize: 65, width: 128, layers: 4, heads: 4, gate: 'none' }) // 800256
  */
 export function parameterCount(settings: TransformerConfigInput): number {
   const config = transformerConfig(settings)

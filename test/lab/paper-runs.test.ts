@@ -80,6 +80,22 @@ describe('the paper’s runs', () => {
     expect(row(4).addedParameters).toBe(400)
   })
 
+  it('add more in rows 21 to 24 than table 6 prints, which does not say how it counts', () => {
+    const map = 24 * k * D * d
+    const router = 24 * k * d
+    const expected: [row: number, added: number, printed: number][] = [
+      [21, 2 * (7 * map + 8 * router), 38],
+      [22, 2 * (3 * map + 4 * router), 13],
+      [23, 3 * map + 4 * router, 13],
+      [24, 7 * map + 8 * router, 25],
+    ]
+    for (const [n, added, printed] of expected) {
+      expect(parameterCount(configured(row(n))) - parameterCount(paperModels['15A2B'])).toBe(added)
+      expect(row(n).addedParameters).toBe(printed)
+    }
+    expect(expected.map(([, added]) => Math.round(added / 1e6))).toEqual([355, 153, 76, 178])
+  })
+
   it('repeat the differences that the tables give', () => {
     // Perplexities and ln(6.026 / perplexity), of tables 1 and 3.
     const differences: [number, number, number][] = [

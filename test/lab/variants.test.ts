@@ -88,6 +88,21 @@ describe('variants', () => {
     expect(() => types({ layers: 1 })).toThrow(/a hybrid needs at least 2 layers, got 1/)
   })
 
+  it('compute each something else', async () => {
+    using x = tokensOf({ B: 2, T: 4, seed: 3 })
+    const names = new Map<string, string>()
+    for (const { name, configure } of variants) {
+      const model = modelOf(configure(base), 1)
+      // The same numbers wherever shapes are the same, and large enough to be clipped at 300.
+      randomise(model, 1, 30)
+      using y = noGrad(() => scope(() => model.forward(x)))
+      const logits = [...(await y.data())].join()
+      expect(names.get(logits), name).toBe(undefined)
+      names.set(logits, name)
+      model.dispose()
+    }
+  })
+
   it('clip where they say', async () => {
     for (const c of [100, 300]) {
       const model = modelOf(variantNamed(`clip-${c}`).configure({ ...base, layers: 1, position: 'none' }), 1)

@@ -21,7 +21,7 @@ export interface Axis {
   readonly logarithmic?: boolean
   /** Where labels stand; chosen from the data unless given. */
   readonly ticks?: readonly number[]
-  /** Ends; those of the data, with some room, unless given. */
+  /** Ends; those of the data, with some room, unless given and finite. */
   readonly low?: number
   readonly high?: number
   readonly format?: (value: number) => string
@@ -229,7 +229,8 @@ function numericAxis(axis: Axis, values: readonly number[], about: number) {
   const most = usable.reduce((high, value) => Math.max(high, value), -Infinity)
   const [first, last] = usable.length > 0 ? [least, most] : [fallback, fallback + 1]
   const ends = axis.logarithmic ? roomLogarithmic(first, last) : room(first, last)
-  const [low, high] = [axis.low ?? ends[0], axis.high ?? ends[1]]
+  const given = (end: number | undefined, other: number) => (end !== undefined && Number.isFinite(end) ? end : other)
+  const [low, high] = [given(axis.low, ends[0]), given(axis.high, ends[1])]
   const ticks = axis.ticks ?? (axis.logarithmic ? logarithmicTicks(low, high, about) : linearTicks(low, high, about))
   const format = axis.format ?? ((value: number) => tickLabel(value).replace('-', '\u2212'))
   const places = ticks.map((tick) => to(axis, tick))
