@@ -27,34 +27,57 @@ export interface InContext {
 /**
  * The loss by position, early against late.
  *
- * Both are means over T / 20 positions (at least one), around T / 10 and up to the last: a single position of a small batch says little.
+ * Both are means over T / 20 positions (at least one), around T / 10 and up to the last: a single position says little, and so do a
+ * few rows. Give all held-out batches.
  *
- * @param batch every target counts, so all must be tokens
- * @throws SluiceError for targets outside the vocabulary
+ * @param batches one or several, of the same T; every target counts, so all must be tokens
+ * @throws SluiceError for no batches, for several T, and for targets outside the vocabulary
  *
  * @example
- * const { early, late } = await inContext(model, batch)
+ * const { early, late } = await inContext(model, data.heldOut)
  */
-export async function inContext(model: Transformer, batch: TokenBatch): Promise<InContext> {
-  const { inputs, targets, B, T } = batch
-  const { device, config } = model
-  const bad = targets.find((target) => target < 0 || target >= config.vocabularySize)
-  if (bad !== undefined) {
+export async function inContext(model: Transformer, batches: TokenBatch | readonly TokenBatch[]): Promise<InContext> {
+  const list = 'inputs' in batches ? [batches] : batches
+  checkBatches(list, model.config.vocabularySize)
+  const rows = list.reduce((sum, { B }) => sum + B, 0)
+  const losses = new Array<number>(list[0].T).fill(0)
+  for (const batch of list) {
+    const own = await positionLosses(model, batch)
+    own.forEach((loss, t) => {
+      losses[t] += (loss * batch.B) / rows
+    })
+  }
+  return inContextOf(losses)
+}
+
+function checkBatches(batches: readonly TokenBatch[], vocabularySize: number): void {
+  const lengths = new Set(batches.map(({ T }) => T))
+  if (lengths.size !== 1) {
     throw new SluiceError(
       'inContext',
-      `target ${bad} is outside [0, ${config.vocabularySize}); every position counts here`,
+      `batches must be of one T, got ${batches.length} of T ${[...lengths].join(', ')}`,
     )
   }
-  const losses = scope(() =>
+  for (const { targets } of batches) {
+    const bad = targets.find((target) => target < 0 || target >= vocabularySize)
+    if (bad === undefined) continue
+    throw new SluiceError('inContext', `target ${bad} is outside [0, ${vocabularySize}); every position counts here`)
+  }
+}
+
+/** Mean cross-entropy at each position of one batch. */
+async function positionLosses(model: Transformer, { inputs, targets, B, T }: TokenBatch): Promise<number[]> {
+  const { device } = model
+  const means = scope(() =>
     noGrad(() => {
       const logits = model.forward(tensor(inputs, { shape: [B, T], device }))
       const wanted = tensor(targets, { shape: [B, T, 1], device })
       return logits.logSoftmax(-1).gather(wanted, 2).reshape([B, T]).mean({ axis: 0 })
     }),
   )
-  const perPosition = Array.from(await losses.data(), (logProbability) => -logProbability)
-  losses.dispose()
-  return inContextOf(perPosition)
+  const losses = Array.from(await means.data(), (logProbability) => -logProbability)
+  means.dispose()
+  return losses
 }
 
 /** The same of losses by position. */
