@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   sample: async () => (await import('./sample.ts')).sample,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   tasks: async () => (await import('./tasks.ts')).tasksCommand,
+  study: async () => (await import('./study.ts')).studyCommand,
   export: async () => (await import('./export.ts')).exportCommand,
   check: async () => (await import('./check.ts')).check,
   info: async () => (await import('./info.ts')).infoCommand,

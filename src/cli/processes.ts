@@ -31,7 +31,8 @@ export async function runProcesses(jobs: readonly ProcessJob[], count: number, s
       const { output, errors, code, killedBy } = await runPatiently(job.arguments, signal)
       if (signal.aborted) return
       if (code === 0) await job.done(output)
-      else await job.failed(errors.trim().split('\n').at(-1) || (killedBy ? `ended by ${killedBy}` : `exit code ${code}`))
+      else
+        await job.failed(errors.trim().split('\n').at(-1) || (killedBy ? `ended by ${killedBy}` : `exit code ${code}`))
     }
   }
   await Promise.all(Array.from({ length: Math.min(count, jobs.length) }, worker))

@@ -83,11 +83,13 @@ async function measure({ name, result, sample }: MeasuredRun, prompt: string | u
   }
 }
 
-function firstRows({ inputs, targets, B, T }: TokenBatch, rows: number): TokenBatch {
+/** The first sequences of a batch, at most `rows`. */
+export function firstRows({ inputs, targets, B, T }: TokenBatch, rows: number): TokenBatch {
   const kept = Math.min(B, rows)
   return { inputs: inputs.slice(0, kept * T), targets: targets.slice(0, kept * T), B: kept, T }
 }
 
-function showTokens({ inputs, T }: TokenBatch, tokenizer: Tokenizer | undefined): string[] {
+/** What each token of the first sequence stands for; its number where there is no tokenizer. */
+export function showTokens({ inputs, T }: TokenBatch, tokenizer: Tokenizer | undefined): string[] {
   return Array.from(inputs.subarray(0, T), (id) => (tokenizer ? tokenizer.decode(Int32Array.of(id)) : String(id)))
 }

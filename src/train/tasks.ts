@@ -34,7 +34,11 @@ export const tasks: Readonly<Record<string, TaskDefinition>> = Object.fromEntrie
 )
 
 /** What the literature calls some of them. */
-const otherNames: Readonly<Record<string, string>> = { mqar: 'multiQueryRecall', modular: 'modularArithmetic', backcopy: 'bigramBackcopy' }
+const otherNames: Readonly<Record<string, string>> = {
+  mqar: 'multiQueryRecall',
+  modular: 'modularArithmetic',
+  backcopy: 'bigramBackcopy',
+}
 
 /**
  * The task of that name: one of `tasks`, written `selectiveCopy` or `selective-copy`, or `mqar`, `modular`, `backcopy`.

@@ -23,7 +23,7 @@ OPERATIONS = """
 """.split()
 WITHOUT_GRADIENT = "equal notEqual less lessEqual greater greaterEqual sign floor argmax oneHot".split()
 
-SIZE_LIMIT = 600_000
+SIZE_LIMIT = 700_000
 
 # The engine's test allows 1e-10 of max(1, |value|); one unit roundoff in the inputs may use up a hundredth of it.
 SENSITIVITY_LIMIT = 1e-12

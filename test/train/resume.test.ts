@@ -133,8 +133,8 @@ describe('a checkpoint file', () => {
     const folder = await temporaryFolder()
     const checkpoint = { step: 1, tensors: new Map(), config: { rate: 1 }, generator: null }
     const path = await writeCheckpoint(join(folder, 'checkpoints'), checkpoint)
-    for (const attempt of [train({ folder, resume: true }), loadRun(folder)]) {
-      const error = await failure(attempt)
+    for (const attempt of [() => train({ folder, resume: true }), () => loadRun(folder)]) {
+      const error = await failure(attempt())
       expect(error).toBeInstanceOf(SluiceError)
       expect(error.message).toContain('is a checkpoint, but not one of a training run')
       expect(error.message).toContain(path.slice(0, -'/step-000001.safetensors'.length))

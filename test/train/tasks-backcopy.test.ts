@@ -53,7 +53,7 @@ test('bigrams are as stated: 1 / r^2 by rank, triggers equally often', () => {
   const settings = { batchSize: 2000, vocabularySize: 12, triggers: 2, triggerPercent: 30, sequenceLength: 32 }
   const batch = sentences(1, settings)
   const total = [1, 2, 3, 4, 5, 6, 7, 8, 9].reduce((sum, r) => sum + 1 / r ** 2, 0)
-  const ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((r) => (0.7 / r ** 2) / total)
+  const ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((r) => 0.7 / r ** 2 / total)
   for (let token = 3; token < 12; token++) {
     const counts = followers(batch, token, 12)
     const n = counts.reduce((a, b) => a + b)
