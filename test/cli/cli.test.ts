@@ -1,7 +1,7 @@
 /** The command line as its users run it: the built files, in processes of their own, in folders of their own. */
 import { execFile, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -76,6 +76,15 @@ function sluice(
     child.on('error', fail)
     child.on('close', (code) => done({ code, ...outcome }))
   })
+}
+
+/** Runs `sluice ...given`, looking in every few milliseconds. */
+async function watched(given: string[], look: (child: ReturnType<typeof spawn>) => void): Promise<number | null> {
+  const child = spawn(process.execPath, [main, ...given], { cwd, stdio: 'ignore' })
+  const timer = setInterval(() => look(child), 5)
+  const code = await new Promise<number | null>((done) => child.on('close', done))
+  clearInterval(timer)
+  return code
 }
 
 /** The newest checkpoint's tensors and place, without its times. */
@@ -284,6 +293,108 @@ describe('tasks', () => {
   })
 })
 
+describe('study', () => {
+  /** Two variants from two seeds, one rate and one budget more. */
+  const settings = {
+    data: { task: 'backcopy', taskOptions: { vocabularySize: 12, sequenceLength: 16 } },
+    batchSize: 4,
+    sizes: { base: { width: 16, layers: 1, heads: 2, feedForwardWidth: 32 } },
+    main: { variants: ['baseline', 'g1-headwise'], size: 'base', steps: 60 },
+    rates: { variants: ['baseline'], learningRates: [0.01], size: 'base', steps: 55, seeds: 1 },
+    scaling: { variants: ['baseline'], sizes: ['base'], steps: [52], seeds: 1 },
+    evaluateEvery: 30,
+    checkpointEvery: 10,
+  }
+  const study = (folder: string, ...given: string[]) => ['study', '--settings', 'study.json', '--folder', folder, ...given]
+  const runsIn = async (folder: string) => readdir(join(cwd, folder, 'runs'))
+
+  beforeAll(async () => writeFile(join(cwd, 'study.json'), JSON.stringify(settings)))
+
+  it('runs every job, keeps each with its log, and writes data, tables and report', async () => {
+    const { code, stdout, stderr } = await sluice(study('whole'))
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^6\/6 \S+: \d\.\d{4} \(\d+ s\)$/m)
+    expect(stdout).toContain('report: whole/report.html')
+    expect(await runsIn('whole')).toHaveLength(6)
+    for (const name of await runsIn('whole')) {
+      // Its checkpoints were of use until its result was there.
+      expect((await readdir(join(cwd, 'whole/runs', name))).sort()).toEqual(['log.jsonl', 'result.json'])
+    }
+    expect(await readFile(join(cwd, 'whole/report.html'), 'utf8')).toContain('g1-headwise')
+    const again = await sluice(study('whole'))
+    expect(again.stdout).toMatch(/^6 of 6 runs are there\nreport: /)
+  })
+
+  it('in two shards, merged, gives the tables of one', async () => {
+    for (const [folder, shard] of [['one', '1/2'], ['two', '2/2']] as const) {
+      expect((await sluice(study(folder, '--shard', shard))).code).toBe(0)
+      expect(await runsIn(folder)).toHaveLength(3)
+    }
+    const { code, stdout } = await sluice(['study', 'merge', 'one', 'two', '--folder', 'both'])
+    expect([code, stdout.split('\n')[0]]).toEqual([0, '6 of 6 runs'])
+    const tables = await readdir(join(cwd, 'whole/tables'))
+    expect(tables.length).toBeGreaterThan(3)
+    for (const table of tables) {
+      const [whole, merged] = await Promise.all(
+        ['whole', 'both'].map((folder) => readFile(join(cwd, folder, 'tables', table), 'utf8')),
+      )
+      expect(merged).toBe(whole)
+    }
+  })
+
+  it('starts a run that was killed again, from its checkpoint', async () => {
+    let killed = ''
+    const killOnce = (child: ReturnType<typeof spawn>) => {
+      if (killed || !child.pid) return
+      const [worker] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ')
+      const name = readFileSync(`/proc/${worker}/cmdline`, 'utf8').split('\0').find((part) => part.startsWith('main_'))
+      const checkpoints = join(cwd, 'killed/runs', name ?? '', 'checkpoints')
+      if (!name || !existsSync(checkpoints) || !readdirSync(checkpoints).some((file) => file.endsWith('.safetensors'))) return
+      process.kill(Number(worker), 'SIGKILL')
+      killed = name
+    }
+    const code = await watched(study('killed', '--jobs', '1', '--variants', 'baseline', '--seeds', '1'), killOnce)
+    expect(code).toBe(0)
+    expect(killed).not.toBe('')
+    const result = async (folder: string) => {
+      const { seconds: _, ...run } = JSON.parse(await readFile(join(cwd, folder, 'runs', killed, 'result.json'), 'utf8'))
+      return run
+    }
+    expect(await result('killed')).toEqual(await result('whole'))
+  })
+
+  it('stops at a full disk with everything finished kept', async () => {
+    const [name] = await runsIn('whole').then((names) => names.filter((each) => each.includes('g1-headwise')))
+    await mkdir(join(cwd, 'full/runs', name!), { recursive: true })
+    // The log is written there first, and then renamed.
+    await symlink('/dev/full', join(cwd, 'full/runs', name!, 'log.jsonl.partial'))
+    const { code, stderr } = await sluice(study('full', '--jobs', '1'))
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/the disk is full \(.*ENOSPC.*\); what had ended is kept; make room/)
+    const kept = (await runsIn('full')).filter((each) => existsSync(join(cwd, 'full/runs', each, 'result.json')))
+    expect(kept).toEqual(['main_baseline_base_rate-0.003_steps-60_seed-1'])
+  })
+
+  it('lists the variants with their rows', async () => {
+    const { stdout } = await sluice(['study', 'list'])
+    expect(stdout).toMatch(/^g1-elementwise +row 5, .*\S$/m)
+  })
+
+  it.each([
+    [['study', '--preset', 'toys'], "study: there is no preset 'toys'"],
+    [['study', '--variants', 'g1-headwide'], "variant: there is no variant 'g1-headwide'; the nearest is g1-headwise"],
+    [['study', '--shard', '3/2'], "sluice study: --shard must be I/N with I from 1 to N, got '3/2'"],
+    [['study', 'merge'], 'sluice study: merge needs the folders of the shards'],
+    [['study', 'merge', 'runs'], 'sluice study: runs holds no study'],
+    [['study', 'marge'], "sluice study: there is no action 'marge'; the nearest is merge"],
+    [['study', '--settings', 'study.json', '--folder', 'whole', '--steps', '9'], "study: whole is of another study: its 'main' differs"],
+  ])('%j is refused', async (given, message) => {
+    const { code, stdout, stderr } = await sluice(given)
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toContain(message)
+  })
+})
+
 describe('bad input', () => {
   const small = ['--config', 'config.json', '--name', 'wrong']
 
@@ -311,7 +422,7 @@ describe('bad input', () => {
   it.each([
     [
       ['trian'],
-      "sluice: there is no command 'trian'; the nearest is train, all are demo, train, sample, inspect, tasks, export, check",
+      "sluice: there is no command 'trian'; the nearest is train, all are demo, train, sample, inspect, tasks, study, export, check",
     ],
     [['train'], 'sluice train: there is nothing to learn from: give --data FILE or --task NAME'],
     [['train', '--dta', 'x'], "sluice train: Unknown option '--dta'"],
