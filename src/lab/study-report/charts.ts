@@ -46,9 +46,9 @@ export interface Curve {
   readonly diverged?: readonly number[]
 }
 
-type Pair = [number, number | '-']
-
-const to = ({ logarithmic }: Axis, value: number): number => (logarithmic ? Math.log10(value) : value)
+/** A place in a chart, both from 0 to 1 along the axes; a dash where there is nothing to draw, which breaks a line. */
+type Pair = [Place, Place]
+type Place = number | '-'
 
 /** Curves of y over x, with whiskers for intervals. */
 export function curvesChart(frame: Frame, curves: readonly Curve[], x: Axis, y: Axis): string {
@@ -57,9 +57,8 @@ export function curvesChart(frame: Frame, curves: readonly Curve[], x: Axis, y: 
   const upright = points.flatMap((point) => [point.y, ...interval(point)])
   const horizontal = numericAxis(x, across, frame.width < 330 ? 4 : 6)
   const vertical = numericAxis(y, upright, frame.height < 200 ? 3 : 5)
-  const top = vertical.max
-  const left = 12 + Math.max(...vertical.labels.map((text) => text.length)) * 6.6
-  const place = (point: Point): Pair => [to(x, point.x), Number.isFinite(point.y) ? to(y, point.y) : '-']
+  const left = 12 + Math.max(0, ...vertical.labels.map((text) => text.length)) * 6.6
+  const place = (point: Point): Pair => [horizontal.place(point.x), vertical.place(point.y)]
   return draw(frame, {
     grid: { outerBoundsMode: 'none', left, right: 14, top: 30, bottom: 42 },
     xAxis: {
@@ -80,8 +79,13 @@ export function curvesChart(frame: Frame, curves: readonly Curve[], x: Axis, y: 
       axisTick: { ...vertical.axis.axisTick, show: false },
       splitLine: { lineStyle: { color: rule } },
     },
-    series: curves.flatMap((curve) => seriesOf(curve, place, (at) => [to(x, at), top])),
+    series: curves.flatMap((curve) => seriesOf(curve, place, (at) => [horizontal.place(at), 1])),
   })
+}
+
+/** A line without symbols through these places. */
+function plot(data: readonly Pair[], lineStyle: LineSeriesOption['lineStyle'], sampling?: 'minmax'): LineSeriesOption {
+  return { ...line([], lineStyle, sampling), data: [...data] }
 }
 
 function interval({ low, high }: Point): number[] {
@@ -104,12 +108,12 @@ function seriesOf(
   const lineStyle = { color: colour, width, type: mark.dash, opacity: kind === 'faint' ? 0.25 : width === 0 ? 0 : 1 }
   const main = points.map(place)
   const series: LineSeriesOption[] = [
-    { ...line(whiskers as [number, number][], { color: colour, width: 1.25, opacity: 0.8 }) },
-    { ...line(main as [number, number][], lineStyle, main.length > 200 ? 'minmax' : undefined), ...symbols },
+    { ...plot(whiskers, { color: colour, width: 1.25, opacity: 0.8 }) },
+    { ...plot(main, lineStyle, main.length > 200 ? 'minmax' : undefined), ...symbols },
   ]
   if (noticed.length > 0) {
     series.push({
-      ...line(noticed.map(place) as [number, number][], { width: 0, opacity: 0 }),
+      ...plot(noticed.map(place), { width: 0, opacity: 0 }),
       ...symbolSeries({ colour: 'var(--run-4)', symbol: downSymbol, dash: 'solid' }, 7),
       symbolOffset: [0, -6],
       z: 4,
@@ -117,7 +121,7 @@ function seriesOf(
   }
   if (diverged.length > 0) {
     series.push({
-      ...line(diverged.map(atTop) as [number, number][], { width: 0, opacity: 0 }),
+      ...plot(diverged.map(atTop), { width: 0, opacity: 0 }),
       ...symbolSeries({ colour, symbol: crossSymbol, dash: 'solid', hollow: true }, 8),
       z: 4,
     })
@@ -169,12 +173,12 @@ export function intervalChart(frame: Frame, rows: readonly IntervalRow[], axis: 
   const most = narrow ? 18 : 24
   const series = rows.flatMap(({ places }, row) =>
     places.flatMap(({ mark, value, low, high, values = [] }) => {
-      const at = (number: number): [number, number] => [to(axis, number), row]
+      const at = (number: number): Pair => [horizontal.place(number), row]
       const ends = interval({ x: 0, y: value, low, high }).map(at)
       return [
-        { ...line(values.map(at), { width: 0, opacity: 0 }), ...seedSymbols(mark) },
-        line(ends, { color: mark.colour, width: 2 }),
-        { ...line(Number.isFinite(value) ? [at(value)] : [], { width: 0 }), ...symbolSeries(mark, 9), z: 4 },
+        { ...plot(values.map(at), { width: 0, opacity: 0 }), ...seedSymbols(mark) },
+        plot(ends, { color: mark.colour, width: 2 }),
+        { ...plot(Number.isFinite(value) ? [at(value)] : [], { width: 0 }), ...symbolSeries(mark, 9), z: 4 },
       ].filter(({ data }) => (data as unknown[]).length > 0)
     }),
   )
@@ -197,7 +201,7 @@ export function intervalChart(frame: Frame, rows: readonly IntervalRow[], axis: 
       axisTick: { show: false },
       axisLabel: { ...label, color: ink, interval: 0 },
     },
-    series: reference === undefined ? series : [...series, referenceSeries(to(axis, reference))],
+    series: reference === undefined ? series : [...series, referenceSeries(horizontal.place(reference))],
   })
 }
 
@@ -206,7 +210,7 @@ function seedSymbols({ colour }: Mark): LineSeriesOption {
   return { showSymbol: true, showAllSymbol: true, symbol: 'circle', symbolSize: 4.5, itemStyle }
 }
 
-function referenceSeries(value: number): LineSeriesOption {
+function referenceSeries(value: Place): LineSeriesOption {
   return {
     type: 'line',
     data: [],
@@ -221,7 +225,12 @@ function referenceSeries(value: number): LineSeriesOption {
   }
 }
 
-/** The axis' options, its end, and its labels. */
+/**
+ * The axis' options, where on it a value stands, and its labels.
+ *
+ * ECharts is given places from 0 to 1 and our ticks: its own search for round ends refuses some ranges, and its logarithmic
+ * axis labels powers of its base only.
+ */
 function numericAxis(axis: Axis, values: readonly number[], about: number) {
   const usable = values.filter((value) => Number.isFinite(value) && (!axis.logarithmic || value > 0))
   const fallback = axis.logarithmic ? 1 : 0
@@ -233,21 +242,30 @@ function numericAxis(axis: Axis, values: readonly number[], about: number) {
   const [low, high] = [given(axis.low, ends[0]), given(axis.high, ends[1])]
   const ticks = axis.ticks ?? (axis.logarithmic ? logarithmicTicks(low, high, about) : linearTicks(low, high, about))
   const format = axis.format ?? ((value: number) => tickLabel(value).replace('-', '\u2212'))
-  const places = ticks.map((tick) => to(axis, tick))
-  const back = new Map(places.map((at, index) => [at, ticks[index]!]))
+  const scale = axis.logarithmic ? Math.log10 : (value: number) => value
+  const place = (value: number): Place => {
+    const at = (scale(value) - scale(low)) / (scale(high) - scale(low))
+    return Number.isFinite(at) ? at : '-'
+  }
+  const labelled = ticks.flatMap((tick): [number, string][] => {
+    const at = place(tick)
+    return at !== '-' && at >= -1e-9 && at <= 1 + 1e-9 ? [[Math.min(Math.max(at, 0), 1), format(tick)]] : []
+  })
+  const places = labelled.map(([at]) => at)
+  const labels = new Map(labelled)
   const options = {
     type: 'value' as const,
-    min: to(axis, low),
-    max: to(axis, high),
+    min: 0,
+    max: 1,
     axisTick: { show: true, lineStyle: { color: muted }, customValues: places },
     axisLabel: {
       ...label,
       hideOverlap: true,
       customValues: places,
-      formatter: (at: number) => format(back.get(at) ?? (axis.logarithmic ? 10 ** at : at)),
+      formatter: (at: number) => labels.get(at) ?? '',
     },
   } satisfies Option['xAxis']
-  return { axis: options, max: to(axis, high), labels: ticks.map(format) }
+  return { axis: options, place, labels: labelled.map(([, text]) => text) }
 }
 
 function room(first: number, last: number): [number, number] {
@@ -258,7 +276,8 @@ function room(first: number, last: number): [number, number] {
 
 function roomLogarithmic(first: number, last: number): [number, number] {
   const factor = first === last ? 2 : (last / first) ** 0.06
-  return [first / factor, last * factor]
+  // Numbers near the ends of what a float64 holds stay within them.
+  return [Math.max(first / factor, Number.MIN_VALUE), Math.min(last * factor, Number.MAX_VALUE)]
 }
 
 /** 1, 2 or 5 times a power of ten apart, about so many of them. */

@@ -145,7 +145,9 @@ export function activationSection(data: StudyData): Markup {
     }))
   const baseline = arms.find(({ variant }) => variant === baselineName)
   const most = arms.flatMap((arm) => [...points(arm, 'perLayer'), ...points(arm, 'perLayerMedian')])
-  const positive = most.flatMap(({ y, low = y, high = y }) => [y, low, high]).filter((value) => value > 0 && Number.isFinite(value))
+  const positive = most
+    .flatMap(({ y, low = y, high = y }) => [y, low, high])
+    .filter((value) => value > 0 && Number.isFinite(value))
   const range = { low: Math.min(...positive) / 1.2, high: Math.max(...positive) * 1.2 }
   const shown = arms.length > 1 ? arms.filter((arm) => arm !== baseline) : arms
   const medianMark: Mark = { colour: 'var(--run-2)', symbol: 'triangle', dash: [2, 2], hollow: true }

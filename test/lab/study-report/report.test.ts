@@ -214,7 +214,7 @@ describe('renderStudy', () => {
       learningRate: fc.constantFrom(1e-4, 3e-3),
     })
     fc.assert(
-      fc.property(fc.array(run, { minLength: 1, maxLength: 8 }), (drawn) => {
+      fc.property(fc.array(run, { minLength: 1, maxLength: 4 }), (drawn) => {
         const runs = drawn.map(({ loss, sink, gate, activation, ...job }, index) =>
           made({ loss, sink, gate, activation, job: { ...job, seed: index } }),
         )
