@@ -152,7 +152,7 @@ export interface IntervalRow {
 
 /** Room for the names of a chart of intervals. */
 const namesWide = 160
-const namesNarrow = 136
+const namesNarrow = 144
 
 /** How high a chart of this many rows is. */
 export const intervalHeight = (rows: number): number => 44 + 25 * rows

@@ -17,6 +17,8 @@ figure > h3:first-child { font-size: 1rem; }
 .verdict::before { content: attr(data-sign); display: inline-block; width: 1.3em; font-weight: 400; }
 .small-maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(130px, 1fr)); gap: 1.25rem 1rem; }
 .small-maps .map { display: block; width: 100%; aspect-ratio: 1; }
+.small-maps .share { gap: .4rem; }
+.small-maps .share span { min-width: 0; overflow-wrap: anywhere; }
 .gate-row { margin-bottom: 1.5rem; }
 .gate-row > h3 { margin-bottom: .4rem; }
 @media screen and (max-width: 640px) {
