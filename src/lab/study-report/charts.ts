@@ -152,7 +152,7 @@ export interface IntervalRow {
 
 /** Room for the names of a chart of intervals. */
 const namesWide = 160
-const namesNarrow = 122
+const namesNarrow = 144
 
 /** How high a chart of this many rows is. */
 export const intervalHeight = (rows: number): number => 44 + 25 * rows
@@ -170,7 +170,7 @@ export function intervalChart(frame: Frame, rows: readonly IntervalRow[], axis: 
   const narrow = frame.width < 500
   const horizontal = numericAxis(axis, all, narrow ? 4 : 7)
   const left = narrow ? namesNarrow : namesWide
-  const most = narrow ? 18 : 24
+  const most = narrow ? 20 : 24
   const series = rows.flatMap(({ places }, row) =>
     places.flatMap(({ mark, value, low, high, values = [] }) => {
       const at = (number: number): Pair => [horizontal.place(number), row]

@@ -1,5 +1,5 @@
 /** What the study's sections are built of: tables, panels of one arm each, and the sentence of a section left out. */
-import { section, wideAndNarrow } from '../../train/report/figures.ts'
+import { figure, section, wideAndNarrow } from '../../train/report/figures.ts'
 import { escapeText, type Markup, markup } from '../../train/report/markup.ts'
 import type { Spread } from './arms.ts'
 import type { PaperFigures } from './paper.ts'
@@ -16,7 +16,7 @@ export interface Column<Row> {
   cell(row: Row): Markup | undefined
 }
 
-/** A table with a name at the head of each row. */
+/** A figure of a table with a name at the head of each row. */
 export function table<Row>(
   rows: readonly Row[],
   name: (row: Row) => Markup,
@@ -32,11 +32,12 @@ export function table<Row>(
     })
     return `<tr><th scope="row">${name(row)}</th>${cells.join('')}</tr>`
   })
-  return markup(
-    `<div class="scroll"><table class="columns-table ${kind}">\n<caption>${caption}</caption>\n` +
-      `<thead><tr><th scope="col">${escapeText(first)}</th>${heads.join('')}</tr></thead>\n` +
-      `<tbody>\n${body.join('\n')}\n</tbody>\n</table></div>`,
-  )
+  const content =
+    `<div class="scroll"><table class="columns-table ${kind}">\n` +
+    `<thead><tr><th scope="col">${escapeText(first)}</th>${heads.join('')}</tr></thead>\n` +
+    `<tbody>\n${body.join('\n')}\n</tbody>\n</table></div>`
+  // The caption stands outside of what scrolls.
+  return figure(content, caption, 'long')
 }
 
 const absent = '<td class="none"><span aria-hidden="true">\u2013</span><span class="spoken">not measured</span></td>'

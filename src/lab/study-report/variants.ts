@@ -1,6 +1,6 @@
 /** The table of variants beside the paper's numbers, and the same as intervals. */
 import { figure, section } from '../../train/report/figures.ts'
-import { formatFixed, formatInteger } from '../../train/report/format.ts'
+import { formatFixed, formatInteger, formatPercent } from '../../train/report/format.ts'
 import { escapeText, type Markup, markup, none } from '../../train/report/markup.ts'
 import { activation } from '../../train/report/summary.ts'
 import {
@@ -90,7 +90,9 @@ function variantCaption(arms: readonly Arm[]): string {
     'The paper\u2019s numbers are of a 15B-parameter mixture of experts at a context of 4096, its losses the logarithms of perplexities; ' +
     'compare orders, not sizes. ' +
     (diverged ? 'Diverged runs have no loss and are left out of the means. ' : '') +
-    `Models differ by at most ${formatFixed(spread * 100, 1)}\u00a0% in parameters.`
+    (spread === 0
+      ? 'All models have as many parameters.'
+      : `Models differ by at most ${formatPercent(spread)} in parameters.`)
   )
 }
 

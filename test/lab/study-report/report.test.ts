@@ -150,7 +150,7 @@ describe('renderStudy', () => {
   it('is drawn of a delta model alone, which has no attention', () => {
     const html = renderStudy(study(seeds([2, 2.1], (loss) => ({ loss, sink: null, job: { variant: 'delta' } }))))
     parse(html)
-    expect(readable(html, 'variants')).toContain('delta 2 seeds 1,000 2.050')
+    expect(readable(html, 'variants')).toContain('delta 2 seeds 1,000 parameters 2.050 ')
   })
 
   it('puts means, intervals and differences into the table', () => {
