@@ -74,13 +74,13 @@ const prefixed = (prefix: string, values: Record<string, Cell> | null | undefine
   Object.fromEntries(Object.entries(values ?? {}).map(([key, value]) => [`${prefix}${key}`, value]))
 
 function runRow(run: StudyRun): Row {
-  const { parameters, tokens, seconds, diverged, loss, spikes, measures, inContext } = run
+  // Not the time: shards that ran elsewhere give the tables of one run, to the digit.
+  const { parameters, tokens, diverged, loss, spikes, measures, inContext } = run
   const { firstToken, sinkRate, massiveActivation, gate, attentionOutput, clamp } = measures ?? {}
   return {
     ...jobCells(run),
     parameters,
     tokens,
-    seconds,
     divergedAt: diverged?.step,
     divergedBecause: diverged?.reason,
     loss,
