@@ -69,15 +69,9 @@ export function panel(name: string, chart: string): Markup {
   return markup(`<div class="small-chart"><h3>${escapeText(name)}</h3>${chart}</div>`)
 }
 
-/** Charts for a page and for a phone of heights of their own. */
+/** The same chart drawn for a page and for a phone. */
 export function chart(draw: (id: string, width: number) => string): Markup {
   return wideAndNarrow(draw)
-}
-
-/** `a, b and c`, escaped. */
-export function listOf(names: readonly string[]): string {
-  const escaped = names.map(escapeText)
-  return escaped.length < 2 ? escaped.join('') : `${escaped.slice(0, -1).join(', ')} and ${escaped.at(-1)}`
 }
 
 /** The distinct values, in the order in which they come. */

@@ -206,7 +206,7 @@ export function axisName(left: number) {
 }
 
 /** A vertical axis without a line of its own. */
-export function valueAxis() {
+function valueAxis() {
   return {
     type: 'value' as const,
     axisLine: { show: false },
