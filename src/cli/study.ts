@@ -71,6 +71,9 @@ async function asked(given: Given): Promise<StudySettings> {
   const seeds = given.seeds?.split(',').map((seed) => wholeNumber('seeds', seed)!) ?? settings.seeds
   const data = given.data === undefined ? settings.data : { text: given.data }
   settings = { ...settings, main, seeds, data }
+  if (data.text === undefined && data.task === undefined) {
+    throw new SluiceError(command, `the preset ${settings.preset} learns a text: give --data FILE`)
+  }
   for (const job of studyJobs(settings)) jobConfig(settings, job)
   return settings
 }

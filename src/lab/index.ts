@@ -1,6 +1,7 @@
 /** Looking into trained models, with the paper's measures. */
 import '../ops/methods.ts'
 
+export { type Claim, claims } from './claims.ts'
 export {
   type AttentionOutput,
   type AttentionSink,
@@ -50,6 +51,12 @@ export {
 } from './metrics.ts'
 export { type PaperModel, type PaperRun, type PaperScores, paperModels, paperRuns } from './paper-runs.ts'
 export { type MeasuredRun, type ReportOptions, reportData } from './report.ts'
+export { gatherRuns, studyData } from './study/gather.ts'
+export { runStudyJob, type StudyJobOptions } from './study/job.ts'
+export { studyPreset, studyPresets } from './study/presets.ts'
+export { type StudySettings, studyJobs } from './study/settings.ts'
+export { type StudyOptions, study } from './study/study.ts'
+export type { StudyData, StudyJob, StudyRun } from './study-report/data.ts'
 export {
   type ModelSettings,
   matchParameters,

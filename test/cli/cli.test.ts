@@ -305,7 +305,14 @@ describe('study', () => {
     evaluateEvery: 30,
     checkpointEvery: 10,
   }
-  const study = (folder: string, ...given: string[]) => ['study', '--settings', 'study.json', '--folder', folder, ...given]
+  const study = (folder: string, ...given: string[]) => [
+    'study',
+    '--settings',
+    'study.json',
+    '--folder',
+    folder,
+    ...given,
+  ]
   const runsIn = async (folder: string) => readdir(join(cwd, folder, 'runs'))
 
   beforeAll(async () => writeFile(join(cwd, 'study.json'), JSON.stringify(settings)))
@@ -326,7 +333,10 @@ describe('study', () => {
   })
 
   it('in two shards, merged, gives the tables of one', async () => {
-    for (const [folder, shard] of [['one', '1/2'], ['two', '2/2']] as const) {
+    for (const [folder, shard] of [
+      ['one', '1/2'],
+      ['two', '2/2'],
+    ] as const) {
       expect((await sluice(study(folder, '--shard', shard))).code).toBe(0)
       expect(await runsIn(folder)).toHaveLength(3)
     }
@@ -347,9 +357,12 @@ describe('study', () => {
     const killOnce = (child: ReturnType<typeof spawn>) => {
       if (killed || !child.pid) return
       const [worker] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ')
-      const name = readFileSync(`/proc/${worker}/cmdline`, 'utf8').split('\0').find((part) => part.startsWith('main_'))
+      const name = readFileSync(`/proc/${worker}/cmdline`, 'utf8')
+        .split('\0')
+        .find((part) => part.startsWith('main_'))
       const checkpoints = join(cwd, 'killed/runs', name ?? '', 'checkpoints')
-      if (!name || !existsSync(checkpoints) || !readdirSync(checkpoints).some((file) => file.endsWith('.safetensors'))) return
+      if (!name || !existsSync(checkpoints) || !readdirSync(checkpoints).some((file) => file.endsWith('.safetensors')))
+        return
       process.kill(Number(worker), 'SIGKILL')
       killed = name
     }
@@ -357,7 +370,9 @@ describe('study', () => {
     expect(code).toBe(0)
     expect(killed).not.toBe('')
     const result = async (folder: string) => {
-      const { seconds: _, ...run } = JSON.parse(await readFile(join(cwd, folder, 'runs', killed, 'result.json'), 'utf8'))
+      const { seconds: _, ...run } = JSON.parse(
+        await readFile(join(cwd, folder, 'runs', killed, 'result.json'), 'utf8'),
+      )
       return run
     }
     expect(await result('killed')).toEqual(await result('whole'))
@@ -382,12 +397,16 @@ describe('study', () => {
 
   it.each([
     [['study', '--preset', 'toys'], "study: there is no preset 'toys'"],
+    [['study', '--preset', 'text'], 'sluice study: the preset text learns a text: give --data FILE'],
     [['study', '--variants', 'g1-headwide'], "variant: there is no variant 'g1-headwide'; the nearest is g1-headwise"],
     [['study', '--shard', '3/2'], "sluice study: --shard must be I/N with I from 1 to N, got '3/2'"],
     [['study', 'merge'], 'sluice study: merge needs the folders of the shards'],
     [['study', 'merge', 'runs'], 'sluice study: runs holds no study'],
     [['study', 'marge'], "sluice study: there is no action 'marge'; the nearest is merge"],
-    [['study', '--settings', 'study.json', '--folder', 'whole', '--steps', '9'], "study: whole is of another study: its 'main' differs"],
+    [
+      ['study', '--settings', 'study.json', '--folder', 'whole', '--steps', '9'],
+      "study: whole is of another study: its 'main' differs",
+    ],
   ])('%j is refused', async (given, message) => {
     const { code, stdout, stderr } = await sluice(given)
     expect([code, stdout]).toEqual([1, ''])

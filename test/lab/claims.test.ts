@@ -229,6 +229,7 @@ describe('claims', () => {
         attentionOutput: {
           before: 0.5,
           after: 0.1,
+          layers: [],
           sparsityBefore: { '0.01': 0.1 },
           sparsityAfter: { '0.01': 0.3 + harm / 100 },
           sparsityMeanGate: { '0.01': 0.2 },

@@ -63,7 +63,7 @@ test('bigrams are as stated: 1 / r^2 by rank, triggers equally often', () => {
     for (const trigger of [1, 2]) near(counts[trigger]!, 0.15)
     // Sorting favours the lucky among equals, so only the ranks that stand well apart are compared in order.
     const ordinary = counts.slice(3).sort((a, b) => b - a)
-    ranks.slice(0, 4).forEach((share, r) => near(ordinary[r]!, share))
+    for (const [r, share] of ranks.slice(0, 4).entries()) near(ordinary[r]!, share)
   }
 })
 

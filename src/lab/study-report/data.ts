@@ -5,6 +5,9 @@
  * JSON, so lists that may hold one say so.
  */
 import { SluiceError } from '../../errors.ts'
+import type { ModelMeasures } from '../metrics.ts'
+
+export type { ModelMeasures }
 
 /** One cell of the grid: what is trained, and how. */
 export interface StudyJob {
@@ -17,42 +20,6 @@ export interface StudyJob {
   /** The name of a model size of the preset, such as `base`. */
   size: string
   steps: number
-}
-
-/** What is measured on a trained model, read in one pass over held-out text. */
-export interface ModelMeasures {
-  /** Attention on the first token; null without attention. */
-  firstToken: {
-    mean: number
-    /** (mean - uniform) / (1 - uniform). */
-    corrected: number
-    withoutFirstFour: number
-    withoutFirstFourCorrected: number
-    uniform: number
-    perLayerHead: number[][]
-  } | null
-  /** Shares of heads whose attention on the first token, or on any one, is above the threshold. */
-  sinkRate: { ofFirst: number; any: number } | null
-  massiveActivation: { mean: number; perLayer: number[]; perLayerMedian: number[] }
-  gate: {
-    mean: number
-    median: number
-    shareBelowTenth: number
-    shareAboveNineTenths: number
-    /** Counts of scores in equal bins on [0, 1]. */
-    layers: { layer: number; counts: number[]; mean: number; deviation: number }[]
-  } | null
-  /** Mean size of attention's output Y before the gate and Y' after it, and shares below thresholds. */
-  attentionOutput: {
-    before: number
-    after: number
-    sparsityBefore: Record<string, number>
-    sparsityAfter: Record<string, number>
-    /** The same of Y times the mean of the gate; null without a gate. */
-    sparsityMeanGate: Record<string, number> | null
-  } | null
-  /** Losses with the gate as trained, and with its scores replaced; null without a gate. */
-  clamp: { none: number; one: number; mean: number; zero: number } | null
 }
 
 /** One run and what came of it. */

@@ -29,6 +29,7 @@ function whole(variant: string, sink: number, gate: number | null, more: Made = 
       attentionOutput: {
         before: 0.5,
         after: 0.1,
+        layers: [],
         sparsityBefore: { '0.01': 0.1, '0.001': 0.01 },
         sparsityAfter: { '0.01': 0.3, '0.001': 0.02 },
         sparsityMeanGate: gate === null ? null : { '0.01': 0.2, '0.001': 0.015 },

@@ -71,7 +71,12 @@ export function made({
               ],
             },
       sinkRate: sink === null ? null : { ofFirst: 0.5, any: 0.5 },
-      massiveActivation: { mean: activation, perLayer: [activation / 2, activation * 1.5], perLayerMedian: [0.5, 0.6] },
+      massiveActivation: {
+        mean: activation,
+        perLayer: [activation / 2, activation * 1.5],
+        perLayerMedian: [0.5, 0.6],
+        massive: false,
+      },
       gate:
         gate === null
           ? null
