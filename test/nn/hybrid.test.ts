@@ -22,7 +22,8 @@ import { loadRun } from '../../src/train/load.ts'
 import { renderReport } from '../../src/train/report/report.ts'
 import { train } from '../../src/train/trainer.ts'
 import { alphabet, copyTask, remains, smallConfig, temporaryFolder, trainUntil } from '../train/small-run.ts'
-import { gradcheckModule, largestGap, randomise } from './module-check.ts'
+import { holdsOfLanguageModels, ints, targets, texts, tokens } from './language-model.ts'
+import { gradcheckModule, randomise } from './module-check.ts'
 
 const small = {
   vocabularySize: 7,
@@ -42,24 +43,6 @@ function modelOf(settings: Partial<TransformerConfigInput> = {}, device = 'refer
   randomise(model, 1, 0.4)
   return model
 }
-
-const ints = (rows: number[][], device = 'reference') =>
-  tensor(Int32Array.from(rows.flat()), { shape: [rows.length, rows[0].length], device })
-
-const texts = [
-  [1, 2, 3, 4, 5, 6],
-  [6, 0, 6, 1, 1, 0],
-]
-const tokens = (device?: string) =>
-  ints(
-    texts.map((row) => row.slice(0, -1)),
-    device,
-  )
-const targets = (device?: string) =>
-  ints(
-    texts.map((row) => row.slice(1)),
-    device,
-  )
 
 const variants: [string, Partial<TransformerConfigInput>][] = [
   ['three delta layers to one of attention', {}],
@@ -81,52 +64,7 @@ describe.each(variants)('a hybrid with %s', (_what, settings) => {
     for (const t of [model, x, y]) t.dispose()
   })
 
-  it('gives every parameter a gradient that is not 0', async () => {
-    const model = modelOf(settings)
-    scope(() => model.loss(tokens(), targets(), { training: true }).backward())
-    for (const [name, { grad }] of model.namedParameters()) {
-      const largest = grad ? largestGap(await grad.data(), new Float64Array(grad.size)) : 0
-      if (!(largest > 0)) expect.fail(`${name} has no gradient`)
-    }
-    model.dispose()
-  })
-
-  it('sees only the past', async () => {
-    const model = modelOf(settings)
-    const logits = (rows: number[][]) => noGrad(() => scope(() => model.forward(ints(rows)).slice([null, [0, 3]])))
-    using a = logits([[1, 2, 3, 4, 5]])
-    using b = logits([[1, 2, 3, 0, 6]])
-    expect(await a.data()).toEqual(await b.data())
-    model.dispose()
-  })
-
-  it('generates with a cache what it computes at once', async () => {
-    for (const [device, bound] of [
-      // The same sums in another order: roundings of 1e-16 through 4 layers of norms, which divide by at least 1e-3.
-      ['reference', 1e-9],
-      // In float32, 6e-8 each, on logits of size up to 10.
-      ['cpu', 2e-4],
-    ] as const) {
-      const model = modelOf(settings, device)
-      const row = texts[1].slice(0, 5)
-      using whole = noGrad(() => scope(() => model.forward(ints([row], device))))
-      const cache = model.createCache()
-      const parts: [number, number][] = [
-        [0, 2],
-        [2, 3],
-        [3, 4],
-        [4, 5],
-      ]
-      for (const [start, end] of parts) {
-        using part = scope(() => model.forward(ints([row.slice(start, end)], device), { cache }))
-        using expected = whole.slice([null, [start, end]])
-        expect([part.isTracked, cache.length]).toEqual([false, end])
-        expect(largestGap(await part.data(), await expected.data())).toBeLessThan(bound)
-      }
-      cache.dispose()
-      model.dispose()
-    }
-  })
+  holdsOfLanguageModels((device) => modelOf(settings, device))
 
   it('builds the same model again from its config as JSON and its state', async () => {
     const model = modelOf(settings)

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { findDevice } from '../../src/device/registry.ts'
 import { checkLeaks, manualSeed, noGrad, scope, type Tensor, tensor } from '../../src/index.ts'
 import { type LayerObservation, Transformer, type TransformerConfigInput } from '../../src/nn/index.ts'
+import { holdsOfLanguageModels, ints, targets, tokens } from './language-model.ts'
 import { gradcheckModule, largestGap, randomise } from './module-check.ts'
 
 const small = { vocabularySize: 7, width: 8, layers: 2, heads: 4, keyValueHeads: 2, contextLength: 6 } as const
@@ -12,26 +13,6 @@ function modelOf(settings: Partial<TransformerConfigInput> = {}, device = 'refer
   randomise(model, 1, 0.4)
   return model
 }
-
-const ints = (rows: number[][], device = 'reference') =>
-  tensor(Int32Array.from(rows.flat()), { shape: [rows.length, rows[0].length], device })
-
-const tokens = (device?: string) =>
-  ints(
-    [
-      [1, 2, 3, 4, 5],
-      [6, 0, 6, 1, 1],
-    ],
-    device,
-  )
-const targets = (device?: string) =>
-  ints(
-    [
-      [2, 3, 4, 5, 6],
-      [0, 6, 1, 1, 0],
-    ],
-    device,
-  )
 
 const variants: [string, Partial<TransformerConfigInput>][] = [
   ['the defaults', {}],
@@ -53,58 +34,8 @@ describe.each(variants)('with %s', (_what, settings) => {
     for (const t of [model, x, y]) t.dispose()
   })
 
-  it('gives every parameter a gradient that is not 0', async () => {
-    const model = modelOf(settings)
-    scope(() => model.loss(tokens(), targets()).backward())
-    for (const [name, { grad }] of model.namedParameters()) {
-      const largest = grad ? largestGap(await grad.data(), new Float64Array(grad.size)) : 0
-      if (!(largest > 0)) expect.fail(`${name} has no gradient`)
-    }
-    model.dispose()
-  })
-
-  it('sees only the past', async () => {
-    const model = modelOf(settings)
-    const logits = (rows: number[][]) => noGrad(() => scope(() => model.forward(ints(rows)).slice([null, [0, 3]])))
-    using a = logits([[1, 2, 3, 4, 5]])
-    using b = logits([[1, 2, 3, 0, 6]])
-    expect(await a.data()).toEqual(await b.data())
-    model.dispose()
-  })
-
-  it('generates with a cache what it computes at once', async () => {
-    const model = modelOf(settings, 'cpu')
-    using x = tokens('cpu')
-    using full = noGrad(() => scope(() => model.forward(x)))
-    const cache = model.createCache()
-    const parts: [number, number][] = [
-      [0, 2],
-      [2, 3],
-      [3, 4],
-      [4, 5],
-    ]
-    for (const [start, end] of parts) {
-      using part = scope(() => model.forward(slice(x, start, end), { cache }))
-      using expected = full.slice([null, [start, end]])
-      expect(part.isTracked).toBe(false)
-      expect(cache.length).toBe(end)
-      // The same float32 products, summed for one row or for several: roundings of 6e-8 on logits of size up to 10.
-      expect(largestGap(await part.data(), await expected.data())).toBeLessThan(1e-5)
-    }
-    cache.dispose()
-    model.dispose()
-  })
+  holdsOfLanguageModels((device) => modelOf(settings, device))
 })
-
-/** Columns of int32 tokens. */
-function slice(x: Tensor, start: number, end: number): Tensor {
-  const [B, T] = x.shape
-  const values = [...x.dataNow()]
-  return ints(
-    Array.from({ length: B }, (_, b) => values.slice(b * T + start, b * T + end)),
-    x.device,
-  )
-}
 
 describe('Transformer', () => {
   it('names its parameters', () => {

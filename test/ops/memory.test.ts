@@ -132,26 +132,34 @@ describe('attention', () => {
   })
 })
 
+/** Every size of chunk gives what the recurrence gives: output, state and gradients. */
+function chunksAreTheRecurrence(
+  rule: typeof gatedDeltaRule,
+  inputs: [q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor],
+  { scale, state }: DeltaRuleOptions,
+): void {
+  const run = (mode: 'recurrent' | 'chunked', chunk?: number) => {
+    const leaves = [...inputs, ...(state ? [state] : [])].map(leaf)
+    const [a, b, c, d, e, s] = leaves
+    const result = rule(a, b, c, d, e, { scale, state: s, mode, chunk })
+    const total = result.out.mul(2).sum().add(result.state.square().sum())
+    return { ...result, gradients: gradientsOf(total, leaves) }
+  }
+  const expected = run('recurrent')
+  for (let chunk = 1; chunk <= inputs[0].shape[1] + 1; chunk++) {
+    const got = run('chunked', chunk)
+    expectClose(got.out, expected.out, ROUNDOFF, `out, chunk ${chunk}`)
+    expectClose(got.state, expected.state, ROUNDOFF, `state, chunk ${chunk}`)
+    got.gradients.forEach((gradient, i) => {
+      expectClose(gradient, expected.gradients[i], 1e-9, `gradient ${i}, chunk ${chunk}`)
+    })
+  }
+}
+
 describe('the gated delta rule', () => {
   it('in chunks of every size is the recurrence, forward and backward', () => {
     holds(arb.deltaRule(), ({ q, k, v, g, beta, options }) => {
-      const { scale, state } = options
-      const run = (mode: 'recurrent' | 'chunked', chunk?: number) => {
-        const leaves = [q, k, v, g, beta, ...(state ? [state] : [])].map(leaf)
-        const [a, b, c, d, e, s] = leaves
-        const result = gatedDeltaRule(a, b, c, d, e, { scale, state: s, mode, chunk })
-        const total = result.out.mul(2).sum().add(result.state.square().sum())
-        return { ...result, gradients: gradientsOf(total, leaves) }
-      }
-      const expected = run('recurrent')
-      for (let chunk = 1; chunk <= q.shape[1] + 1; chunk++) {
-        const got = run('chunked', chunk)
-        expectClose(got.out, expected.out, ROUNDOFF, `out, chunk ${chunk}`)
-        expectClose(got.state, expected.state, ROUNDOFF, `state, chunk ${chunk}`)
-        got.gradients.forEach((gradient, i) => {
-          expectClose(gradient, expected.gradients[i], 1e-9, `gradient ${i}, chunk ${chunk}`)
-        })
-      }
+      chunksAreTheRecurrence(gatedDeltaRule, [q, k, v, g, beta], options)
     })
   })
 
@@ -244,23 +252,8 @@ describe('the delta rule with a decay a channel', () => {
   const given = arb.arguments(channelDeltaRule.record) as fc.Arbitrary<Given>
 
   it('in chunks of every size is the recurrence, forward and backward', () => {
-    holds(given, ([q, k, v, g, beta, { scale, state }]) => {
-      const run = (mode: 'recurrent' | 'chunked', chunk?: number) => {
-        const leaves = [q, k, v, g, beta, ...(state ? [state] : [])].map(leaf)
-        const [a, b, c, d, e, s] = leaves
-        const result = channelDeltaRule(a, b, c, d, e, { scale, state: s, mode, chunk })
-        const total = result.out.mul(2).sum().add(result.state.square().sum())
-        return { ...result, gradients: gradientsOf(total, leaves) }
-      }
-      const expected = run('recurrent')
-      for (let chunk = 1; chunk <= q.shape[1] + 1; chunk++) {
-        const got = run('chunked', chunk)
-        expectClose(got.out, expected.out, ROUNDOFF, `out, chunk ${chunk}`)
-        expectClose(got.state, expected.state, ROUNDOFF, `state, chunk ${chunk}`)
-        got.gradients.forEach((gradient, i) => {
-          expectClose(gradient, expected.gradients[i], 1e-9, `gradient ${i}, chunk ${chunk}`)
-        })
-      }
+    holds(given, ([q, k, v, g, beta, options]) => {
+      chunksAreTheRecurrence(channelDeltaRule, [q, k, v, g, beta], options)
     })
   })
 
