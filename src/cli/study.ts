@@ -197,9 +197,29 @@ async function merge(folders: readonly string[], into: string): Promise<void> {
   await writeStudy(into, settings!, kept)
 }
 
+const shown = (x: number | null | undefined, digits: number): string => (x == null ? '' : x.toFixed(digits))
+
+/** The variants, each with its rows and what the paper prints of the first. */
 function list(): void {
-  for (const { name, title, rows } of variants) {
-    console.log(`${name.padEnd(22)} ${(rows.length > 0 ? `row ${rows.join(', ')}` : '').padEnd(24)} ${title}`)
+  const head = ['variant', 'rows', 'ppl', 'Δ loss', 'gate', 'M-Act', 'F-Attn', '']
+  const lines = variants.map(({ name, title, rows, paper }) => [
+    name,
+    rows.join(', '),
+    shown(paper?.perplexity, 3),
+    shown(paper?.lossDifference, 4),
+    shown(paper?.gateScore, 3),
+    shown(paper?.massiveActivation, 0),
+    shown(paper?.firstToken, 3),
+    title,
+  ])
+  const widths = head.map((_, i) => Math.max(...[head, ...lines].map((cells) => cells[i]!.length)))
+  for (const cells of [head, ...lines]) {
+    console.log(
+      cells
+        .map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(i < 7 ? widths[i]! : 0)))
+        .join('  ')
+        .trimEnd(),
+    )
   }
 }
 

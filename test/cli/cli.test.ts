@@ -392,7 +392,8 @@ describe('study', () => {
 
   it('lists the variants with their rows', async () => {
     const { stdout } = await sluice(['study', 'list'])
-    expect(stdout).toMatch(/^g1-elementwise +row 5, .*\S$/m)
+    // The paper's rows, perplexity, loss difference, gate score, massive activation and attention on the first token.
+    expect(stdout).toMatch(/^g1-elementwise +5, .* 5\.761 +-0\.0450 +0\.116 +94 +0\.048 +\S/m)
   })
 
   it.each([
