@@ -196,6 +196,15 @@ describe('renderReport', () => {
     )
   })
 
+  it('keeps the ids of a task apart, and the characters of a text together', () => {
+    const readAs = (read: string[]) => {
+      const run = { ...gated, attention: { tokens: read, layers: gated.attention!.layers } }
+      return parse(renderReport(report({ runs: [run] }))).text
+    }
+    expect(readAs(tokens.map((_, i) => String(i + 10)))).toContain('11 12 13')
+    expect(readAs(tokens.map((_, i) => 'abcdefgh'[i % 8]!))).toContain('bcd')
+  })
+
   describe('hostile strings', () => {
     const hostile = `<script>alert('1')</script>"><img src=x onerror=alert(1)>]]> &lt; {b} \u0007\u202e url(#zr0-c0)`
     // The bell becomes its picture; the mark that turns the direction of text is replaced.

@@ -182,10 +182,12 @@ function shownText(runs: AttendingRun[]): string {
   return shown
     .map(({ name, attention: { tokens } }) => {
       const [first = '', ...rest] = tokens.map((token) => printable(token).replace(/\n/g, '\u21b5'))
+      // Ids of a task, which would run into one number; the characters of a text have their own spaces.
+      const between = tokens.every((token) => /^\d+$/.test(token)) ? ' ' : ''
       const whose = shown.length > 1 ? `${escapeText(name)} read` : 'The text read'
       return (
         `<p class="read">${whose}, ${formatInteger(tokens.length)} tokens: ` +
-        `<q><mark>${escapeText(first)}</mark>${escapeText(rest.join(''))}</q></p>`
+        `<q><mark>${escapeText(first)}</mark>${escapeText(between + rest.join(between))}</q></p>`
       )
     })
     .join('\n')
