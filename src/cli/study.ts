@@ -165,6 +165,10 @@ async function runAll(folder: string, jobs: readonly StudyJob[], given: Given): 
 
 /** Writes data, tables and report. */
 async function writeStudy(folder: string, settings: StudySettings, runs: readonly StudyRun[]): Promise<void> {
+  if (runs.length === 0) {
+    console.log(`no run has ended in ${folder}: there is nothing to report yet`)
+    return
+  }
   const machine = `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} processors, Node ${process.version}`
   const data = studyData(settings, runs, { machine, createdAt: createdNow() })
   await keepText(command, join(folder, 'study.json'), `${JSON.stringify(data)}\n`)
