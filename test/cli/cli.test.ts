@@ -297,6 +297,7 @@ describe('study', () => {
   /** Two variants from two seeds, one rate and one budget more. */
   const settings = {
     data: { task: 'backcopy', taskOptions: { vocabularySize: 12, sequenceLength: 16 } },
+    learningRate: 3e-3,
     batchSize: 4,
     sizes: { base: { width: 16, layers: 1, heads: 2, feedForwardWidth: 32 } },
     main: { variants: ['baseline', 'g1-headwise'], size: 'base', steps: 60 },
