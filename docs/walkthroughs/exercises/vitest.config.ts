@@ -22,6 +22,7 @@ export default defineConfig({
     })),
   },
   test: {
+    setupFiles: ['docs/walkthroughs/exercises/setup.ts'],
     include: ['docs/walkthroughs/exercises/*.test.ts'],
     // One worker that loads the engine once: an exercise takes milliseconds, the engine a second.
     isolate: false,

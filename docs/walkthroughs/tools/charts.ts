@@ -49,6 +49,15 @@ export interface LineChartOptions {
   height?: number
 }
 
+const legendIcons = { line: 'rect', dashed: 'path://M0 0h8v4h-8z M14 0h8v4h-8z', points: 'circle' }
+
+const legendAt = (title: string | undefined) => ({
+  top: title ? 36 : 12,
+  left: 12,
+  itemGap: 18,
+  textStyle: { ...text, color: ink },
+})
+
 /** A picture is the same wherever the numbers are, but for their last digits. */
 const rounded = (value: number): number => Number(value.toPrecision(5))
 
@@ -79,7 +88,13 @@ export function lineChart({ title, x, y, series, height = 320, ...options }: Lin
   const top = 14 + (title ? 26 : 0) + (named ? 30 : 0) + 20
   return draw(WIDTH, height, {
     title: title ? { text: title, left: 12, top: 10, textStyle: { ...strong, fontSize: 14 } } : undefined,
-    legend: named ? { top: title ? 36 : 12, left: 12, itemGap: 18, textStyle: { ...text, color: ink } } : undefined,
+    legend: named
+      ? {
+          ...legendAt(title),
+          itemHeight: 4,
+          data: series.flatMap(({ name, style = 'line' }) => (name ? [{ name, icon: legendIcons[style] }] : [])),
+        }
+      : undefined,
     grid: { left: 58, right: 24, top, bottom: 46, outerBoundsMode: 'none' },
     xAxis: {
       ...axis(options.logX, options.xRange),
@@ -121,7 +136,7 @@ export function barChart({ title, x, y, categories, series, yRange, height = 300
   const top = 14 + (title ? 26 : 0) + (named ? 30 : 0) + 20
   return draw(WIDTH, height, {
     title: title ? { text: title, left: 12, top: 10, textStyle: { ...strong, fontSize: 14 } } : undefined,
-    legend: named ? { top: title ? 36 : 12, left: 12, itemGap: 18, textStyle: { ...text, color: ink } } : undefined,
+    legend: named ? legendAt(title) : undefined,
     grid: { left: 58, right: 24, top, bottom: 46, outerBoundsMode: 'none' },
     xAxis: {
       type: 'category',
@@ -162,6 +177,8 @@ export interface HeatMap {
   y?: string
   xLabels?: readonly string[]
   yLabels?: readonly string[]
+  /** Cells with a dot: dark, or white with a dark edge. */
+  marks?: readonly { row: number; column: number; open?: boolean }[]
 }
 
 export interface HeatMapOptions {
@@ -253,6 +270,7 @@ export function heatMaps(maps: readonly HeatMap[], options: HeatMapOptions = {})
       inverse: true,
     })),
     visualMap: {
+      seriesIndex: maps.map((_, i) => 2 * i),
       min: from,
       max: to,
       calculable: false,
@@ -265,23 +283,35 @@ export function heatMaps(maps: readonly HeatMap[], options: HeatMapOptions = {})
       textStyle: text,
       inRange: { color: scales[kind] },
     },
-    series: maps.map(({ values }, i) => ({
-      type: 'heatmap',
-      xAxisIndex: i,
-      yAxisIndex: i,
-      data: values.flatMap((row, r) =>
-        Array.from(row, (value, c): [number, number, number] => [c, r, rounded(value)]).filter(([, , value]) =>
-          Number.isFinite(value),
+    series: maps.flatMap(({ values, marks = [] }, i) => [
+      {
+        type: 'heatmap',
+        xAxisIndex: i,
+        yAxisIndex: i,
+        data: values.flatMap((row, r) =>
+          Array.from(row, (value, c): [number, number, number] => [c, r, rounded(value)]).filter(([, , value]) =>
+            Number.isFinite(value),
+          ),
         ),
-      ),
-      label: {
-        show: options.decimals !== undefined,
-        fontSize: 11,
-        fontFamily: FONT,
-        formatter: ({ value }: { value: number[] }) => value[2].toFixed(options.decimals),
+        label: {
+          show: options.decimals !== undefined,
+          fontSize: 11,
+          fontFamily: FONT,
+          formatter: ({ value }: { value: number[] }) => value[2].toFixed(options.decimals),
+        },
+        itemStyle: { borderWidth: cell >= 14 ? 0.5 : 0, borderColor: '#ffffff' },
       },
-      itemStyle: { borderWidth: cell >= 10 ? 0.5 : 0, borderColor: '#ffffff' },
-    })),
+      {
+        type: 'scatter',
+        xAxisIndex: i,
+        yAxisIndex: i,
+        symbolSize: Math.min(9, cell),
+        data: marks.map(({ row, column, open }) => ({
+          value: [column, row],
+          itemStyle: { color: open ? '#ffffff' : ink, borderColor: ink, borderWidth: 1, opacity: 1 },
+        })),
+      },
+    ]),
   })
 }
 

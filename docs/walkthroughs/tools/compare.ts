@@ -10,7 +10,7 @@ import type { PageRun } from './run-page.ts'
 export function comparePage(page: Page, run: PageRun): Fault[] {
   return [
     ...checkFences(page),
-    ...blocksOf(page).flatMap((block) => compareOutput(page, block, run.outputs.get(block.open + 1) ?? '')),
+    ...blocksOf(page).flatMap((block) => compareOutput(page, block, run.outputs.get(block.index) ?? '')),
     ...comparePictures(page, run.pictures),
     ...checkNumbers(page),
     ...checkLinks(page),

@@ -1,7 +1,7 @@
 /** `npm run learn [N]`: which exercises, of page N or of all, are green, and what to do next. */
 import { stripVTControlCharacters } from 'node:util'
 import { type Exercise, exerciseNames, runExercises } from './exercises.ts'
-import { readPages } from './page.ts'
+import { type Page, readPages } from './page.ts'
 
 /** Lines of a failing test's message that are shown. */
 const LINES = 12
@@ -18,11 +18,11 @@ function tell({ name, tests, problem, isGreen }: Exercise): string {
   ].join('\n')
 }
 
-/** The message without the runner's own frames. */
+/** The message, with the frames that lie in the exercises. */
 function indent(message: string): string {
   const lines = stripVTControlCharacters(message)
     .split('\n')
-    .filter((line) => !/^\s+at .*(node_modules|node:)/.test(line))
+    .filter((line) => line.trim() !== '' && (!/^\s+at /.test(line) || line.includes('/exercises/')))
   return lines
     .slice(0, LINES)
     .map((line) => `           ${line}`.trimEnd())
@@ -35,10 +35,13 @@ if (pages.length === 0) {
   console.error(`there is no page ${given}; docs/walkthroughs/README.md lists them`)
   process.exit(1)
 }
-const results = await runExercises(
-  pages.flatMap(({ number }) => exerciseNames(`${number}-`)),
-  'start',
-)
+/** In the order in which the page names them. */
+const namesOf = ({ number, lines }: Page) => {
+  const text = lines.join('\n')
+  return exerciseNames(`${number}-`).sort((a, b) => text.indexOf(`/${a}.ts`) - text.indexOf(`/${b}.ts`))
+}
+
+const results = await runExercises(pages.flatMap(namesOf), 'start')
 for (const { number, title, path } of pages) {
   const own = results.filter(({ name }) => name.startsWith(`${number}-`))
   console.log(`\n${Number(number)}. ${title}  (${path})`)

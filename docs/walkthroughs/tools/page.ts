@@ -28,6 +28,8 @@ export interface Page {
 }
 
 export interface Block extends Fence {
+  /** Place among the page's `ts` blocks, from 0. */
+  readonly index: number
   /** The block that holds what this one prints, if there is one. */
   readonly output: Fence | undefined
 }
@@ -74,6 +76,7 @@ export function parsePage(file: string, text: string): Page {
 
 /** The `ts` blocks, each with its output. */
 export function blocksOf({ lines, fences }: Page): Block[] {
+  let index = 0
   return fences.flatMap((fence, i) => {
     if (fence.language !== 'ts') return []
     const next = fences[i + 1]
@@ -81,7 +84,7 @@ export function blocksOf({ lines, fences }: Page): Block[] {
       next &&
       OUTPUT.includes(next.language) &&
       lines.slice(fence.close + 1, next.open).every((line) => line.trim() === '')
-    return [{ ...fence, output: follows ? next : undefined }]
+    return [{ ...fence, index: index++, output: follows ? next : undefined }]
   })
 }
 
@@ -91,8 +94,8 @@ export function blocksOf({ lines, fences }: Page): Block[] {
  */
 export function moduleOf(page: Page): string {
   const code = page.lines.map(() => '')
-  for (const { open, close } of blocksOf(page)) {
-    code[open] = `startBlock(${open + 1});`
+  for (const { index, open, close } of blocksOf(page)) {
+    code[open] = `startBlock(${index});`
     for (let i = open + 1; i < close; i++) code[i] = page.lines[i]
   }
   code[0] = "import { startBlock } from './tools/record.ts'"

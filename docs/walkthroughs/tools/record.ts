@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Stands in the output before the line number of a block that begins; no page prints it. */
+/** Stands in the output before the index of a block that begins; no page prints it. */
 export const BLOCK_MARK = '\u0001'
 
 /** Called at the start of every block; the tools write the call. */
-export function startBlock(line: number): void {
-  process.stdout.write(`${BLOCK_MARK}${line}\n`)
+export function startBlock(index: number): void {
+  process.stdout.write(`${BLOCK_MARK}${index}\n`)
 }
 
 /**

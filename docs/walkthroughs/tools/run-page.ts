@@ -9,7 +9,7 @@ import { moduleOf, type Page } from './page.ts'
 import { BLOCK_MARK } from './record.ts'
 
 export interface PageRun {
-  /** What each block printed, by the line of its opening fence (from 1). */
+  /** What each block printed, by its index. */
   readonly outputs: ReadonlyMap<number, string>
   /** SVG by file name. */
   readonly pictures: ReadonlyMap<string, string>

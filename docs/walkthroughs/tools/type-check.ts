@@ -7,7 +7,6 @@ import { moduleOf, type Page } from './page.ts'
 
 /** What the compiler says of them, a message a line; empty when nothing is wrong. */
 export async function typeCheck(pages: readonly Page[]): Promise<string[]> {
-  if (pages.length === 0) return []
   mkdirSync(join(root, '.cache'), { recursive: true })
   const folder = mkdtempSync(join(root, '.cache/walkthrough-types-'))
   try {

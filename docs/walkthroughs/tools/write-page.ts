@@ -11,8 +11,8 @@ import type { PageRun } from './run-page.ts'
 export function withOutputs(page: Page, outputs: PageRun['outputs']): string {
   const lines = [...page.lines]
   // From the end, so that the places of earlier blocks stay what they are.
-  for (const { open, close, output } of blocksOf(page).reverse()) {
-    const printed = outputs.get(open + 1) ?? ''
+  for (const { index, close, output } of blocksOf(page).reverse()) {
+    const printed = outputs.get(index) ?? ''
     const last = output ? output.close : close
     const text = printed === '' ? [] : ['', output ? lines[output.open] : '```text', ...printed.split('\n'), '```']
     lines.splice(close + 1, last - close, ...text)
