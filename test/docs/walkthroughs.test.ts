@@ -46,7 +46,7 @@ describe('the exercises', () => {
 describe('the tools', () => {
   const source = ['# Page', '', 'It is 0.5, and 0.7.', '', '```ts', 'console.log(1 / 2)', 'console.log(2)', '```', '']
   const page = (...more: string[]) => parsePage('99-page.md', [...source, ...more].join('\n'))
-  const run = { outputs: new Map([[0, '0.5\n2']]), pictures: new Map<string, string>() }
+  const run = { outputs: new Map([[0, '0.5\n2']]), pictures: new Map<string, string>(), remarks: '' }
   const faultsOf = (...more: string[]) => comparePage(page(...more), run).map(showFault)
 
   it('run blocks in order, with the page’s line numbers', async () => {

@@ -51,10 +51,11 @@ export interface LineChartOptions {
 
 const legendIcons = { line: 'rect', dashed: 'path://M0 0h8v4h-8z M14 0h8v4h-8z', points: 'circle' }
 
-const legendAt = (title: string | undefined) => ({
+const legendAt = (title: string | undefined, names: readonly (string | undefined)[]) => ({
   top: title ? 36 : 12,
   left: 12,
-  itemGap: 18,
+  // Without a browser, the widths of texts are guesses.
+  itemGap: 18 + 0.6 * Math.max(...names.map((name = '') => name.length)),
   textStyle: { ...text, color: ink },
 })
 
@@ -90,7 +91,10 @@ export function lineChart({ title, x, y, series, height = 320, ...options }: Lin
     title: title ? { text: title, left: 12, top: 10, textStyle: { ...strong, fontSize: 14 } } : undefined,
     legend: named
       ? {
-          ...legendAt(title),
+          ...legendAt(
+            title,
+            series.map(({ name }) => name),
+          ),
           itemHeight: 4,
           data: series.flatMap(({ name, style = 'line' }) => (name ? [{ name, icon: legendIcons[style] }] : [])),
         }
@@ -136,7 +140,12 @@ export function barChart({ title, x, y, categories, series, yRange, height = 300
   const top = 14 + (title ? 26 : 0) + (named ? 30 : 0) + 20
   return draw(WIDTH, height, {
     title: title ? { text: title, left: 12, top: 10, textStyle: { ...strong, fontSize: 14 } } : undefined,
-    legend: named ? legendAt(title) : undefined,
+    legend: named
+      ? legendAt(
+          title,
+          series.map(({ name }) => name),
+        )
+      : undefined,
     grid: { left: 58, right: 24, top, bottom: 46, outerBoundsMode: 'none' },
     xAxis: {
       type: 'category',

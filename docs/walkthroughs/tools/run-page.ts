@@ -13,6 +13,8 @@ export interface PageRun {
   readonly outputs: ReadonlyMap<number, string>
   /** SVG by file name. */
   readonly pictures: ReadonlyMap<string, string>
+  /** What it wrote to stderr: remarks about the machine, which are no part of the page. */
+  readonly remarks: string
 }
 
 /**
@@ -26,9 +28,10 @@ export async function runPage(page: Page): Promise<PageRun> {
   mkdirSync(pictures)
   try {
     const file = await bundle(page, folder)
-    const text = await execute(file, { WALKTHROUGH_PICTURES: pictures, WALKTHROUGH_PAGE: page.number })
+    const { output, remarks } = await execute(file, { WALKTHROUGH_PICTURES: pictures, WALKTHROUGH_PAGE: page.number })
     return {
-      outputs: splitOutput(text),
+      outputs: splitOutput(output),
+      remarks,
       pictures: new Map(readdirSync(pictures).map((name) => [name, readFileSync(join(pictures, name), 'utf8')])),
     }
   } finally {
@@ -81,21 +84,25 @@ async function bundle(page: Page, folder: string): Promise<string> {
   return join(folder, 'docs/walkthroughs', `${page.name}.js`)
 }
 
-/** The standard output of a program; its errors are thrown. */
-function execute(file: string, environment: Record<string, string>): Promise<string> {
+interface Execution {
+  readonly output: string
+  readonly remarks: string
+}
+
+function execute(file: string, environment: Record<string, string>): Promise<Execution> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--enable-source-maps', '--no-warnings', file], {
       cwd: root,
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    let [output, errors] = ['', '']
+    let [output, remarks] = ['', '']
     child.stdout.setEncoding('utf8').on('data', (text) => (output += text))
-    child.stderr.setEncoding('utf8').on('data', (text) => (errors += text))
+    child.stderr.setEncoding('utf8').on('data', (text) => (remarks += text))
     child.on('error', reject)
     child.on('close', (code) => {
-      if (code === 0) return resolve(output)
-      reject(new Error(`the page ended with an error\n${errors}`))
+      if (code === 0) return resolve({ output, remarks })
+      reject(new Error(`the page ended with an error\n${remarks}`))
     })
   })
 }

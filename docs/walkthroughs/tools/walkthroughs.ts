@@ -20,6 +20,7 @@ for (const page of pages) {
   console.log(page.path)
   try {
     let run = await runPage(page)
+    process.stderr.write(run.remarks)
     writePage(page, run)
     let [written] = readPages(page.number)
     if (written.lines.length !== page.lines.length && namesLines(written, run)) {
