@@ -59,6 +59,12 @@ const legendAt = (title: string | undefined, names: readonly (string | undefined
   textStyle: { ...text, color: ink },
 })
 
+/** 0.01, 100, 1e-6 */
+const power = (value: number) => {
+  const short = rounded(value)
+  return short >= 0.01 && short <= 1000 ? String(short) : short.toExponential()
+}
+
 /** A picture is the same wherever the numbers are, but for their last digits. */
 const rounded = (value: number): number => Number(value.toPrecision(5))
 
@@ -80,7 +86,9 @@ export function lineChart({ title, x, y, series, height = 320, ...options }: Lin
     min: range?.[0],
     max: range?.[1],
     nameTextStyle: text,
-    axisLabel: { ...text, hideOverlap: true },
+    // Of a logarithmic axis, in powers of ten.
+    interval: logarithmic && range ? Math.ceil(Math.log10(range[1] / range[0]) / 7) : undefined,
+    axisLabel: { ...text, hideOverlap: true, formatter: logarithmic ? power : undefined },
     axisLine: { show: true, onZero: false, lineStyle: { color: muted } },
     splitLine: { lineStyle: { color: rule } },
   })
