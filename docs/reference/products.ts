@@ -59,9 +59,10 @@ console.log(String(x)) // [[1.]
     example: `
 const x = tensor([[0, Math.log(3)]], { device: 'reference' })
 console.log(String(x.softmax())) // [[0.25 0.75]]
-console.log(String(ones([3, 3]).softmax(-1, { causal: true }))) // [[1.         0.         0.        ]
-//                                                                  [0.5        0.5        0.        ]
-//                                                                  [0.33333334 0.33333334 0.33333334]]
+const y = ones([3, 3]).softmax(-1, { causal: true })
+console.log(String(y)) // [[1.         0.         0.        ]
+//                         [0.5        0.5        0.        ]
+//                         [0.33333334 0.33333334 0.33333334]]
 `,
   },
   logSoftmax: {

@@ -28,9 +28,10 @@ export const sequencePages = {
     gradient: 'that of softmax and matmul, of which it is made',
     example: `
 const q = zeros([1, 3, 1, 4])
-console.log(String(attentionWeights(q, q, { causal: true }).reshape([3, 3]))) // [[1.         0.         0.        ]
-//                                                                                [0.5        0.5        0.        ]
-//                                                                                [0.33333334 0.33333334 0.33333334]]
+const weights = attentionWeights(q, q, { causal: true }).reshape([3, 3])
+console.log(String(weights)) // [[1.         0.         0.        ]
+//                               [0.5        0.5        0.        ]
+//                               [0.33333334 0.33333334 0.33333334]]
 `,
   },
   attention: {
