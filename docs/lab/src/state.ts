@@ -3,9 +3,8 @@
  *
  * Only what differs from the default is written. What cannot be read is refused by name, and the default stands in its place.
  */
-import type { TaskOptions } from '../../../src/train/tasks.ts'
-import { tasks } from '../../../src/train/tasks.ts'
-import { choice, type Field, flag, integer, real, words } from './fields.ts'
+import { type TaskOptions, tasks } from '../../../src/train/tasks.ts'
+import { type ChoiceField, choice, type Field, flag, integer, type NumberField, real, words } from './fields.ts'
 import type { ArmChoice, Choice } from './plan.ts'
 import type { DeviceChoice } from './protocol.ts'
 
@@ -71,7 +70,7 @@ export function taskProblem(task: string, options: TaskOptions): string | null {
   }
 }
 
-const armFields: { readonly [Key in keyof ArmChoice]: Field<ArmChoice[Key]> } = {
+const armFields: { readonly [Key in keyof ArmChoice]: ChoiceField<ArmChoice[Key]> } = {
   mixer: choice('attention', ['attention', 'hybrid', 'gatedDelta', 'delta', 'kda']),
   gate: choice('none', ['none', 'G1', 'G2', 'G3', 'G4', 'G5']),
   grain: choice('elementwise', ['elementwise', 'headwise']),
@@ -147,10 +146,12 @@ function initialState(data: string): LabState {
 
 export const defaultState: LabState = initialState(fields.data.initial)
 
+export const optionNumber = (initial: number): NumberField =>
+  Number.isInteger(initial) ? integer(initial, 0, greatestOption) : real(initial, 0, greatestOption)
+
 /** An option is a number or a switch, as its default is. */
-export function optionField(initial: number | boolean): Field<number | boolean> {
-  return (typeof initial === 'boolean' ? flag(initial) : real(initial, 0, greatestOption)) as Field<number | boolean>
-}
+const optionField = (initial: number | boolean): Field<number> | Field<boolean> =>
+  typeof initial === 'boolean' ? flag(initial) : optionNumber(initial)
 
 /** One line of a URL: its key, its field, and the value that a state has there. */
 interface Entry {
