@@ -8,7 +8,7 @@
 import { strFromU8, strToU8, unzipSync, zipSync } from 'fflate'
 import { SluiceError } from '../errors.ts'
 import { reason } from '../hub/files.ts'
-import { type Checkpoint, writeCheckpoint } from './checkpoint.ts'
+import { type Checkpoint, nodeFiles, writeCheckpoint } from './checkpoint.ts'
 import { MemoryFiles } from './memory-files.ts'
 import { checkpointFolder, type LogEntry, logFile, logLines, logText } from './run.ts'
 
@@ -46,9 +46,8 @@ export async function packRun(
   return zipSync(contents, { level: 1 })
 }
 
-/** Files of a run, by their paths inside its folder; whatever else an archive holds is left there. */
-const isOfRun = (path: string): boolean =>
-  path === 'log.jsonl' || path === textFile || /^checkpoints\/step-\d+\.safetensors$/.test(path)
+/** A file of a run, in a folder anywhere; whatever else an archive holds is left there. */
+const fileOfRun = /^(?:(.*)\/)?(log\.jsonl|text\.txt|checkpoints\/step-\d+\.safetensors)$/
 
 /**
  * The run in an archive: of `packRun`, or of a folder that was zipped whole.
@@ -63,18 +62,18 @@ export function unpackRun(bytes: Uint8Array, fileName: string): ArchivedRun {
   } catch (error) {
     throw new SluiceError('unpackRun', `${fileName} is not a whole zip: ${reason(error)}`)
   }
-  const found = Object.entries(unzipped).flatMap(([path, content]) => {
-    const place = /^(?:(?:.*\/)?([^/]+)\/)?((?:checkpoints\/)?[^/]+)$/.exec(path)
-    return place && isOfRun(place[2]!) ? [{ folder: place[1] ?? '', path: place[2]!, content }] : []
+  const found = Object.entries(unzipped).flatMap(([entry, content]) => {
+    const [, folder = '', path] = fileOfRun.exec(entry) ?? []
+    return path === undefined ? [] : [{ folder, path, content }]
   })
-  const folders = [...new Set(found.filter(({ path }) => path.startsWith('checkpoints/')).map(({ folder }) => folder))]
+  const isCheckpoint = ({ path }: { path: string }) => path.startsWith('checkpoints/')
+  const folders = [...new Set(found.filter(isCheckpoint).map(({ folder }) => folder))]
   if (folders.length !== 1) {
-    const names = folders.length === 0 ? 'none' : folders.join(', ')
-    throw new SluiceError('unpackRun', `${fileName} must hold the checkpoints of one run, got ${names}`)
+    const got = folders.length === 0 ? 'none' : folders.join(', ')
+    throw new SluiceError('unpackRun', `${fileName} must hold the checkpoints of one run, got ${got}`)
   }
-  const [folder] = folders
-  const name = folder || fileName.replace(/^.*[\\/]/, '').replace(/\.zip$/i, '') || 'run'
-  const own = found.filter((file) => file.folder === folder)
+  const name = [folders[0]!, fileName.replace(/\.zip$/i, ''), 'run'].map(lastPart).find((part) => part !== '')!
+  const own = found.filter(({ folder }) => folder === folders[0])
   const content = (path: string) => own.find((file) => file.path === path)?.content
   const [log, text] = [content('log.jsonl'), content(textFile)]
   return {
@@ -83,4 +82,15 @@ export function unpackRun(bytes: Uint8Array, fileName: string): ArchivedRun {
     log: log ? logLines(strFromU8(log)) : [],
     text: text && strFromU8(text),
   }
+}
+
+/** What a path names; '' where it names no place of its own. */
+const lastPart = (path: string): string => path.replace(/^.*[\\/]/, '').replace(/^\.+$/, '')
+
+/** The run in an archive on the disk. @throws SluiceError when it cannot be read, and as `unpackRun` does */
+export async function readArchive(path: string): Promise<ArchivedRun> {
+  const bytes = await nodeFiles.read(path).catch((error: unknown) => {
+    throw new SluiceError('readArchive', `${path} cannot be read: ${reason(error)}`)
+  })
+  return unpackRun(bytes, path)
 }
