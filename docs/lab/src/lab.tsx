@@ -1,4 +1,5 @@
 /** The whole page. */
+import { useEffect, useState } from 'preact/hooks'
 import type { Controller } from './controller.ts'
 import { rampStyle } from './paint.ts'
 import { ArmHead, ArmMaps, ArmScores, type Scales } from './panels/arm.tsx'
@@ -34,10 +35,28 @@ function lead({ state }: View): string {
   const [a, b] = state.arms
   const isSink = state.data === 'bigramBackcopy' && a.mixer === 'attention' && a.gate === 'none' && b.gate === 'G1'
   if (!isSink)
-    return 'Two models learn the same data from the same seed, in this tab. All that differs between them is named A and B.'
+    return 'Two models learn the same data from the same seed, in this tab. They differ in what the settings of run A and run B say.'
   return (
     'Two models learn the same data from the same seed, in this tab. Without a gate, a head that has nothing to say learns to rest on the first ' +
     'token: the left column of A’s maps fills, the attention sink. B can close its gate instead, and its column stays light.'
+  )
+}
+
+/** Where there is no room beside the results they are folded, so that these come first. */
+const wide = matchMedia('(min-width: 1101px)')
+
+function Settings({ view, controller }: Props) {
+  const [isOpen, setOpen] = useState(wide.matches)
+  useEffect(() => {
+    const follow = (): void => setOpen(wide.matches)
+    wide.addEventListener('change', follow)
+    return () => wide.removeEventListener('change', follow)
+  }, [])
+  return (
+    <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Settings</summary>
+      <Controls view={view} controller={controller} />
+    </details>
   )
 }
 
@@ -74,11 +93,11 @@ export function Lab({ view, controller }: Props) {
             </p>
           )}
           <div class="results" aria-busy={view.phase === 'opening'}>
-            <Curves view={view} />
             <section id="maps" class="maps-section" aria-label="Attention maps">
               <div class="maps-bar">
                 <Layers view={view} controller={controller} />
                 <p class="ramp">
+                  <span>Rows attend to columns:</span>
                   <span>0</span>
                   <i style={{ background: rampStyle }} />
                   <span>1</span>
@@ -95,6 +114,7 @@ export function Lab({ view, controller }: Props) {
               </div>
             </section>
             <PassagePanel view={view} controller={controller} />
+            <Curves view={view} />
             <div class="all-scores">
               {arms.map((arm) => (
                 <ArmScores key={arm} arm={arm} {...each} />
@@ -108,10 +128,7 @@ export function Lab({ view, controller }: Props) {
           </div>
         </main>
         <aside aria-label="Settings">
-          <details open>
-            <summary>Settings</summary>
-            <Controls view={view} controller={controller} />
-          </details>
+          <Settings view={view} controller={controller} />
         </aside>
       </div>
       <p class="sr" aria-live="polite">

@@ -1,5 +1,6 @@
 /** The page: the controller in a browser, drawn at most once a frame. */
 import { render } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import { Controller } from './controller.ts'
 import { Lab } from './lab.tsx'
 import type { WorkerMessage } from './protocol.ts'
@@ -10,16 +11,26 @@ const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches
 
 let isAsked = false
 let latest: View
+let draw: ((view: View) => void) | undefined
 
 function show(view: View): void {
   latest = view
-  // The first call comes from the controller's constructor, so it must not draw at once.
   if (isAsked) return
   isAsked = true
   requestAnimationFrame(() => {
     isAsked = false
-    render(<Lab view={latest} controller={controller} />, root)
+    draw?.(latest)
   })
+}
+
+/** Rendered once and then by its state: a root that is rendered again gives ids a second time. */
+function Root({ controller }: { readonly controller: Controller }) {
+  const [view, setView] = useState(controller.view)
+  useEffect(() => {
+    draw = setView
+    setView(latest)
+  }, [])
+  return <Lab view={view} controller={controller} />
 }
 
 function save(name: string, bytes: ArrayBuffer): void {
@@ -32,11 +43,10 @@ function save(name: string, bytes: ArrayBuffer): void {
 
 let urlTimer: ReturnType<typeof setTimeout> | undefined
 
-root.replaceChildren()
-const controller: Controller = new Controller(
+const controller = new Controller(
   {
     openWorker(take, fail) {
-      const worker = new Worker(new URL('worker.js', location.href), { type: 'module' })
+      const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' })
       worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => take(data)
       worker.onerror = ({ message }) => fail(`The worker stopped: ${message || 'it could not be loaded'}. Start again.`)
       return { post: (message) => worker.postMessage(message), terminate: () => worker.terminate() }
@@ -51,7 +61,7 @@ const controller: Controller = new Controller(
       )
     },
     async loadSample() {
-      const response = await fetch(new URL('moby-dick.txt', location.href))
+      const response = await fetch(new URL('moby-dick.txt', import.meta.url))
       if (!response.ok)
         throw new Error(`The sample text could not be loaded: ${response.status}. Paste a text instead.`)
       return response.text()
@@ -61,4 +71,6 @@ const controller: Controller = new Controller(
   },
   show,
 )
+root.replaceChildren()
+render(<Root controller={controller} />, root)
 addEventListener('hashchange', () => controller.readUrl())

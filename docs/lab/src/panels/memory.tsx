@@ -30,10 +30,15 @@ export function Memory({ arm, layer, state, greatest, say }: Props) {
     [values, heads, K, V],
   )
   return (
-    <div class="maps" style={{ '--across': Math.min(heads, 4) }}>
-      {parts.map((part, head) => (
-        <MemoryHead key={head} head={head} values={part} {...{ arm, layer, K, V, greatest, say }} />
-      ))}
+    <div>
+      <p class="note">
+        Memory after the last token, keys by values: blue below 0, brown above, to ±{shown(greatest, 2)}.
+      </p>
+      <div class="maps" style={{ '--across': Math.min(heads, 4) }}>
+        {parts.map((part, head) => (
+          <MemoryHead key={head} head={head} values={part} {...{ arm, layer, K, V, greatest, say }} />
+        ))}
+      </div>
     </div>
   )
 }

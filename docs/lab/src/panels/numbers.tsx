@@ -73,7 +73,7 @@ function LogTable({ view }: Props) {
       <summary>The curves as a table</summary>
       {isOpen && (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must take the focus
-        <section class="scroll tall" tabIndex={0} aria-label="Curves">
+        <section class="scroll tall" tabIndex={0} aria-label="The curves as a table">
           <table>
             <thead>
               <tr>
