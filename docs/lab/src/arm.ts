@@ -1,6 +1,7 @@
 /** One run of an experiment, and what is told of it. */
 
-import { type ArchivedRun, archiveExtension, packRun, unpackRun } from '../../../src/train/archive.ts'
+import { SluiceError } from '../../../src/errors.ts'
+import { type ArchivedRun, archiveExtension, packRun, textFile, unpackRun } from '../../../src/train/archive.ts'
 import { readCheckpoint } from '../../../src/train/checkpoint.ts'
 import type { TrainConfig } from '../../../src/train/config.ts'
 import { savedConfig } from '../../../src/train/load.ts'
@@ -8,6 +9,7 @@ import { MemoryFiles } from '../../../src/train/memory-files.ts'
 import { checkpointFolder, type LogEntry } from '../../../src/train/run.ts'
 import { openSession, type TrainingSession } from '../../../src/train/session.ts'
 import { measure } from './look.ts'
+import { labelsOf } from './passage.ts'
 import { mixerKeys } from './plan.ts'
 import type { ArmPlan, ArmReport, Both } from './protocol.ts'
 
@@ -82,11 +84,26 @@ export async function openArms(plans: Both<ArmPlan>, device: string): Promise<Bo
   const opened: ArmRun[] = []
   try {
     for (const source of sources) opened.push(new ArmRun(await open(source, device), source))
+    needSameTokens(opened)
   } catch (error) {
     for (const { session } of opened) session.dispose()
     throw error
   }
   return [opened[0]!, opened[1]!]
+}
+
+/** Both arms are shown the same tokens. */
+function needSameTokens(arms: readonly ArmRun[]): void {
+  const [a, b] = arms.map(({ session: { data, config } }) => ({
+    labels: labelsOf(data, config.data),
+    T: data.contextLength,
+  }))
+  if (a!.labels.join(' ') === b!.labels.join(' ') && a!.T === b!.T) return
+  const shown = [a!, b!].map(({ labels, T }) => `${labels.length} tokens in sequences of ${T}`)
+  throw new SluiceError(
+    'lab',
+    `the two runs learn from different data, A from ${shown[0]}, B from ${shown[1]}; open one of them`,
+  )
 }
 
 function open({ config, text, archive }: Source, device: string): Promise<TrainingSession> {
@@ -99,8 +116,15 @@ async function sourceOf(plan: ArmPlan): Promise<Source & { saved?: TrainConfig }
   const bytes = new Uint8Array(plan.bytes)
   const archive = plan.name.endsWith('.safetensors') ? lone(plan.name, bytes) : unpackRun(bytes, plan.name)
   const { config } = await readCheckpoint(checkpointFolder(archive.name), { files: archive.files })
-  const saved = savedConfig(plan.name, config)
-  return { config: undefined, text: saved.text ? (archive.text ?? plan.text) : undefined, archive, saved: saved.train }
+  const { text: learned, train: saved } = savedConfig(plan.name, config)
+  const text = learned ? (archive.text ?? plan.text) : undefined
+  if (learned && text === undefined) {
+    throw new SluiceError(
+      'lab',
+      `${plan.name} learned the text ${saved.data.text ?? 'of a program'}, which it does not hold; paste that text, or open a zip that has it as ${textFile}`,
+    )
+  }
+  return { config: undefined, text, archive, saved }
 }
 
 /** A checkpoint without the folder it lay in. */
