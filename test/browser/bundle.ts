@@ -8,7 +8,7 @@ import { translationsSource } from '../../src/device/gpujs/translations-source.t
 const root = join(import.meta.dirname, '../..')
 
 /** Does what the package's build does: puts the translations in the place of the empty table. */
-async function translated(): Promise<Plugin> {
+export async function translated(): Promise<Plugin> {
   const folder = join(root, 'kernels')
   const modules = new Map<string, Record<string, unknown>>()
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts'))) {
