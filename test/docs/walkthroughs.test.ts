@@ -11,11 +11,19 @@ import { withOutputs } from '../../docs/walkthroughs/tools/write-page.ts'
 
 const pages = readPages()
 
+/** A page that trains, or thirty test files, on a machine that does other things too. */
+const BUSY = 600_000
+
 describe('the pages', () => {
-  it.each(pages)('$path prints and draws what it says', async (page) => {
-    const faults = comparePage(page, await runPage(page))
-    if (faults.length > 0) throw new Error(`${faults.map(showFault).join('\n')}\nnpm run walkthroughs rewrites outputs`)
-  })
+  it.each(pages)(
+    '$path prints and draws what it says',
+    async (page) => {
+      const faults = comparePage(page, await runPage(page))
+      if (faults.length > 0)
+        throw new Error(`${faults.map(showFault).join('\n')}\nnpm run walkthroughs rewrites outputs`)
+    },
+    BUSY,
+  )
 
   it('type-check', async () => {
     expect(await typeCheck(pages)).toEqual([])
@@ -27,9 +35,6 @@ describe('the pages', () => {
   })
 })
 
-/** For thirty test files on a busy machine. */
-const ALL = 600_000
-
 describe('the exercises', () => {
   const names = exerciseNames()
 
@@ -39,7 +44,7 @@ describe('the exercises', () => {
       const red = (await runExercises(names, 'solution')).filter(({ isGreen }) => !isGreen)
       expect(red).toEqual([])
     },
-    ALL,
+    BUSY,
   )
 
   it(
@@ -51,7 +56,7 @@ describe('the exercises', () => {
         expect(tests.length, name).toBeGreaterThan(0)
       }
     },
-    ALL,
+    BUSY,
   )
 })
 
