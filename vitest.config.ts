@@ -14,9 +14,16 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'engine', include: ['test/**/*.test.ts'], exclude: ['test/webgpu/**', 'test/browser/**'] },
+        test: {
+          name: 'engine',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/webgpu/**', 'test/browser/**', 'test/lab-page/browser/**'],
+        },
       },
-      { extends: true, test: { name: 'browser', include: ['test/browser/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'browser', include: ['test/browser/**/*.test.ts', 'test/lab-page/browser/**/*.test.ts'] },
+      },
       ...findDrivers().map(({ name, environment }) => ({
         extends: true as const,
         // A software driver that has no shader cache yet compiles for minutes.

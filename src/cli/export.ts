@@ -9,7 +9,7 @@ import { loadRun } from '../train/load.ts'
 
 const usage = `usage: sluice export RUN DIR [options]
 
-  RUN              a run's folder, or one checkpoint file
+  RUN              a run's folder, its zip, or one checkpoint file
   DIR              where to write config.json, weights and tokenizer; a new folder
   --family NAME    qwen3, qwen3_next, qwen3_5 or qwen3_5_moe (default: the first that can express the model)
   --dtype NAME     float32 (default), bfloat16 or float16`

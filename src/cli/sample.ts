@@ -8,9 +8,9 @@ import { loadRun } from '../train/load.ts'
 import type { Tokenizer } from '../train/tokenizer.ts'
 import { finiteNumber, wholeNumber } from './options.ts'
 
-const usage = `usage: sluice sample FOLDER [options]
+const usage = `usage: sluice sample RUN [options]
 
-  FOLDER             a run's folder, or one checkpoint file
+  RUN                a run's folder, its zip, or one checkpoint file
   --prompt TEXT      text to go on from (default: a line break)
   --length N         tokens to add (default 300)
   --temperature X    0 takes the most likely token; default 0.8
@@ -37,8 +37,7 @@ export const sample = {
         device: text,
       },
     })
-    if (positionals.length !== 1)
-      throw new SluiceError('sluice sample', `expected the folder of one run, got ${positionals.length}`)
+    if (positionals.length !== 1) throw new SluiceError('sluice sample', `expected one run, got ${positionals.length}`)
     const chosen = await device(values.device ?? 'auto')
     const { model, tokenizer } = await loadRun(positionals[0], chosen.name)
     if (!tokenizer)

@@ -1,5 +1,5 @@
 /** `sluice train`: trains on the user's own text or on a generated task, and writes the run's report. */
-import { basename, dirname, join, relative, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
@@ -11,10 +11,11 @@ import { type TrainOptions, type TrainResult, train } from '../train/trainer.ts'
 import { readObject } from './files.ts'
 import { interruptSignal, wholeNumber } from './options.ts'
 import { writePage } from './page.ts'
+import { resumed } from './resumed.ts'
 
 const usage = `usage: sluice train --data FILE [--config FILE] [options]
        sluice train --task NAME [--config FILE] [options]
-       sluice train --resume FOLDER [--steps N]
+       sluice train --resume RUN [--steps N]
 
   --data FILE      a UTF-8 text to learn from
   --task NAME      a generated task: mqar, copy, selective-copy, parity, modular, backcopy
@@ -25,15 +26,10 @@ const usage = `usage: sluice train --data FILE [--config FILE] [options]
   --seed N         of weights, data order and dropout
   --device NAME    auto (default: webgpu where a hardware adapter answers, else cpu), cpu, webgpu, reference
   --overwrite      replace an earlier run of the same name
-  --resume FOLDER  go on from the newest checkpoint of a run, or from one checkpoint file
+  --resume RUN     go on from the newest checkpoint of a run's folder, from one checkpoint file, or from the zip of a run,
+                   which is unpacked beside itself
 
 Ctrl-C stops after the current step and leaves a checkpoint.`
-
-/** The folder of the run that a checkpoint file or a run's folder belongs to. */
-function runFolder(resume: string): string {
-  if (!resume.endsWith('.safetensors')) return relative('.', resume) || '.'
-  return relative('.', dirname(dirname(resolve(resume)))) || '.'
-}
 
 /** What a resumed run does not take, because it keeps its own. */
 const fixed = ['data', 'task', 'mixer', 'config', 'name', 'seed'] as const
@@ -45,9 +41,7 @@ async function planned(values: Record<string, string | undefined>): Promise<Trai
     if (second) {
       throw new SluiceError('sluice train', `--resume goes on with the run as it is; leave out --${second}`)
     }
-    const folder = runFolder(values.resume)
-    const resume = values.resume.endsWith('.safetensors') ? values.resume : true
-    return { folder, resume, config: { steps } }
+    return { ...(await resumed(values.resume)), config: { steps } }
   }
   const given = values.config === undefined ? {} : await readObject('sluice train', 'the configuration', values.config)
   const config: Record<string, unknown> = { ...given }

@@ -3,7 +3,8 @@ import { SluiceError } from '../errors.ts'
 import { Transformer, transformerConfig } from '../nn/index.ts'
 import type { HostTensor } from '../tensor/host.ts'
 import { defaultGenerator } from '../tensor/random.ts'
-import { readCheckpoint } from './checkpoint.ts'
+import { archiveExtension, readArchive } from './archive.ts'
+import { type CheckpointFiles, nodeFiles, readCheckpoint } from './checkpoint.ts'
 import type { TrainConfig } from './config.ts'
 import { checkpointFolder } from './run.ts'
 import { type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'
@@ -50,8 +51,18 @@ export interface LoadedRun {
   step: number
 }
 
+/** Where the checkpoints of a run are: in its folder, in an archive, or one by itself. */
+async function runFiles(folderOrFile: string): Promise<{ path: string; files: CheckpointFiles }> {
+  if (folderOrFile.endsWith('.safetensors')) return { path: folderOrFile, files: nodeFiles }
+  if (folderOrFile.endsWith(archiveExtension)) {
+    const { name, files } = await readArchive(folderOrFile)
+    return { path: checkpointFolder(name), files }
+  }
+  return { path: checkpointFolder(folderOrFile.replace(/[\\/]+$/, '')), files: nodeFiles }
+}
+
 /**
- * The model of a run, from its newest checkpoint or from one checkpoint file.
+ * The model of a run, from its newest checkpoint, from one checkpoint file or from an archive.
  *
  * @throws SluiceError when there is no checkpoint, or it is damaged; it then names the whole one before it
  *
@@ -59,10 +70,8 @@ export interface LoadedRun {
  * const { model, tokenizer } = await loadRun('runs/moby-dick')
  */
 export async function loadRun(folderOrFile: string, device?: string): Promise<LoadedRun> {
-  const path = folderOrFile.endsWith('.safetensors')
-    ? folderOrFile
-    : checkpointFolder(folderOrFile.replace(/[\\/]+$/, ''))
-  const { config, tensors, step } = await readCheckpoint(path)
+  const { path, files } = await runFiles(folderOrFile)
+  const { config, tensors, step } = await readCheckpoint(path, { files })
   const saved = savedConfig(path, config)
   const drawn = defaultGenerator.state
   const model = buildModel(saved.train, saved.vocabularySize, saved.contextLength, device)

@@ -20,7 +20,7 @@ export interface LogEntry {
 }
 
 export const checkpointFolder = (folder: string): string => `${folder}/checkpoints`
-const logFile = (folder: string): string => `${folder}/log.jsonl`
+export const logFile = (folder: string): string => `${folder}/log.jsonl`
 
 /** The lines of a log up to `step`; what comes later belongs to a session whose end was lost. */
 export async function readLog(folder: string, step = Number.POSITIVE_INFINITY): Promise<LogEntry[]> {
@@ -29,6 +29,11 @@ export async function readLog(folder: string, step = Number.POSITIVE_INFINITY): 
     if (error.code === 'ENOENT') return ''
     throw new SluiceError('train', `the log ${logFile(folder)} cannot be read: ${error.message}`)
   })
+  return logLines(text, step)
+}
+
+/** The same of a log's text. */
+export function logLines(text: string, step = Number.POSITIVE_INFINITY): LogEntry[] {
   const entries: LogEntry[] = []
   for (const line of text.split('\n')) {
     if (line.trim() === '') continue
@@ -43,6 +48,8 @@ export async function readLog(folder: string, step = Number.POSITIVE_INFINITY): 
   }
   return entries
 }
+
+export const logText = (entries: readonly LogEntry[]): string => entries.map(line).join('')
 
 interface CheckpointFile {
   readonly step: number
@@ -125,7 +132,7 @@ export class RunLog {
     const temporary = `${logFile(folder)}.partial`
     await writing(folder, async () => {
       await mkdir(folder, { recursive: true })
-      await writeFile(temporary, this.entries.map(line).join(''))
+      await writeFile(temporary, logText(this.entries))
       await rename(temporary, logFile(folder))
     })
   }

@@ -60,6 +60,8 @@ function tableOf(settings: Language): Table {
   return table
 }
 
+const ordinaryNames = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
+
 /** The record of `bigramBackcopy`. */
 export const bigramBackcopyTaskDefinition = defineTask<BigramBackcopyOptions>({
   name: 'bigramBackcopy',
@@ -84,6 +86,10 @@ export const bigramBackcopyTaskDefinition = defineTask<BigramBackcopyOptions>({
     if (triggerPercent > 99) impossible(`triggerPercent must be at most 99, got ${triggerPercent}`)
   },
   vocabularySize: ({ vocabularySize }) => vocabularySize,
+  token(id, { triggers }) {
+    if (id === 0) return '<s>'
+    return id <= triggers ? `!${id}` : (ordinaryNames[id - triggers - 1] ?? String(id))
+  },
   columns: ({ sequenceLength }) => sequenceLength,
   row(random: RandomSource, options, inputs, targets) {
     const { vocabularySize: V, triggers, sequenceLength: T } = options

@@ -35,6 +35,7 @@ function copyTask(name: string, doc: string, place: BlankPlacement): TaskDefinit
       }
     },
     vocabularySize: ({ vocabularySize }) => vocabularySize,
+    token: (id, { vocabularySize: V }) => ['·', '→'][id - V + 2] ?? String(id),
     columns: ({ sequenceLength }) => sequenceLength,
     row(random, { vocabularySize, sequenceLength, copyLength }, inputs, targets) {
       const copyToken = vocabularySize - 1

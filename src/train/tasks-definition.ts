@@ -28,6 +28,8 @@ export interface TaskDefinition<Options extends TaskOptions = TaskOptions> {
   readonly defaults: Options
   /** Throws a SluiceError for an unknown option, one of another type, or sizes that admit no sequence. */
   vocabularySize(options?: Partial<Options>): number
+  /** How each token is written, by its id: short, without spaces, no two the same. Throws as `vocabularySize` does. */
+  tokens(options?: Partial<Options>): string[]
   /** A batch of fresh sequences. Throws as `vocabularySize` does. */
   generate(random: RandomSource, options?: Partial<Options>): TaskBatch
 }
@@ -41,6 +43,8 @@ interface TaskParts<Options extends TaskOptions> {
   /** Throws through `impossible` for sizes that admit no sequence. */
   check(options: Options, impossible: (reason: string) => never): void
   vocabularySize(options: Options): number
+  /** How a token is written, where that is not its id. */
+  token?(id: number, options: Options): string
   /** Columns of a batch. */
   columns(options: Options): number
   /** Writes one sequence; `inputs` is filled with 0 and `targets` with -100 beforehand. */
@@ -83,6 +87,11 @@ export function defineTask<Options extends TaskOptions & { readonly batchSize: n
     doc,
     defaults,
     vocabularySize: (options = {}) => parts.vocabularySize(resolve(options)),
+    tokens(options = {}) {
+      const resolved = resolve(options)
+      const count = parts.vocabularySize(resolved)
+      return Array.from({ length: count }, (_, id) => parts.token?.(id, resolved) ?? String(id))
+    },
     generate(random, options = {}) {
       const resolved = resolve(options)
       const B = resolved.batchSize

@@ -122,6 +122,7 @@ export const modularArithmeticTaskDefinition = defineTask<ModularArithmeticOptio
     if (modulus > 2 ** 26) impossible(`modulus ${modulus} is above 2^26`)
   },
   vocabularySize: ({ modulus }) => modulus + symbols.length,
+  token: (id, { modulus }) => symbols[id - modulus]?.replace(' ', '·') ?? String(id),
   columns: ({ maxLength }) => maxLength,
   row(random, { modulus, brackets, multiplication, minLength, maxLength }, inputs, targets) {
     const length = integer(random, minLength, maxLength + 1) - 1

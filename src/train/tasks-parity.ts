@@ -29,6 +29,7 @@ export const parityTaskDefinition = defineTask<ParityOptions>({
     if (minLength > maxLength) impossible(`minLength ${minLength} is above maxLength ${maxLength}`)
   },
   vocabularySize: () => 3,
+  token: (id) => (id === filler ? '·' : String(id)),
   columns: ({ maxLength }) => maxLength,
   row(random, { minLength, maxLength }, inputs, targets) {
     const length = integer(random, minLength, maxLength + 1)

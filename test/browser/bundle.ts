@@ -2,17 +2,19 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
+import { loadLibrary } from '../../src/device/gpujs/library.ts'
 import { translationsSource } from '../../src/device/gpujs/translations-source.ts'
 
 const root = join(import.meta.dirname, '../..')
 
 /** Does what the package's build does: puts the translations in the place of the empty table. */
-async function translated(): Promise<Plugin> {
+export async function translated(): Promise<Plugin> {
   const folder = join(root, 'kernels')
   const modules = new Map<string, Record<string, unknown>>()
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts'))) {
     modules.set(join(folder, file), await import(join(folder, file)))
   }
+  await loadLibrary('test')
   const contents = translationsSource(modules)
   return {
     name: 'translated kernels',

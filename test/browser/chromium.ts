@@ -22,43 +22,74 @@ export interface OpenPage {
 
 const args = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--ignore-gpu-blocklist']
 
-/** Serves `files`, isolated across origins as worker threads need it, and opens `/`. */
-export async function openPage(files: ReadonlyMap<string, string>): Promise<OpenPage> {
+const types: Readonly<Record<string, string>> = {
+  js: 'text/javascript',
+  css: 'text/css',
+  txt: 'text/plain; charset=utf-8',
+}
+
+export interface Served {
+  readonly address: string
+  /** Paths that were asked for. */
+  readonly requests: readonly string[]
+  close(): void
+}
+
+/** Serves `files`, isolated across origins as worker threads need it. */
+export async function serve(files: ReadonlyMap<string, string>): Promise<Served> {
   const requests: string[] = []
   const server = createServer(({ url = '/' }, response) => {
     requests.push(url)
     const text = files.get(url)
     const missing = url === '/favicon.ico' ? 204 : 404
     response.writeHead(text === undefined ? missing : 200, {
-      'content-type': url.endsWith('.js') ? 'text/javascript' : 'text/html',
+      'content-type': types[url.split('.').at(-1)!] ?? 'text/html',
       'cross-origin-opener-policy': 'same-origin',
       'cross-origin-embedder-policy': 'require-corp',
     })
     response.end(text)
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  return {
+    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    requests,
+    close: () => server.close(),
+  }
+}
+
+export const launch = (): Promise<Browser> => chromium.launch({ executablePath: chromiumPath(), headless: true, args })
+
+/** Errors on a page's console, and uncaught ones, as they come. */
+export function errorsOf(page: Page): readonly string[] {
+  const errors: string[] = []
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text())
+  })
+  page.on('pageerror', (error) => errors.push(String(error)))
+  return errors
+}
+
+/** Serves `files` and opens `/`. */
+export async function openPage(files: ReadonlyMap<string, string>): Promise<OpenPage> {
+  const { address, requests, close: stop } = await serve(files)
   let browser: Browser | undefined
   try {
-    browser = await chromium.launch({ executablePath: chromiumPath(), headless: true, args })
+    browser = await launch()
     const page = await browser.newPage()
-    const errors: string[] = []
-    page.on('console', (message) => {
-      if (message.type() === 'error') errors.push(message.text())
-    })
-    page.on('pageerror', (error) => errors.push(String(error)))
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+    const errors = errorsOf(page)
+    await page.goto(address)
     return {
       page,
       requests,
       errors,
       async close() {
         await browser?.close()
-        server.close()
+        stop()
       },
     }
   } catch (error) {
     await browser?.close()
-    server.close()
+    stop()
     throw error
   }
 }

@@ -50,6 +50,21 @@ test('the registry: every task has its source, its defaults work, a seed gives o
   }
 })
 
+test('the registry: every token is written as one word of its own', () => {
+  for (const task of Object.values(tasks)) {
+    const sizes = 'vocabularySize' in task.defaults ? [{}, { vocabularySize: 200 }] : [{}]
+    for (const options of sizes) {
+      const tokens = task.tokens(options)
+      expect(tokens).toHaveLength(task.vocabularySize(options))
+      expect(new Set(tokens).size).toBe(tokens.length)
+      expect(tokens.filter((token) => !/^\S{1,4}$/.test(token))).toEqual([])
+    }
+  }
+  expect(tasks.copy!.tokens({ vocabularySize: 4 })).toEqual(['0', '1', '·', '→'])
+  expect(tasks.modularArithmetic!.tokens({ modulus: 3 }).join(' ')).toBe('0 1 2 + - * ( ) = ·')
+  expect(tasks.bigramBackcopy!.tokens({ triggers: 2, vocabularySize: 6 })).toEqual(['<s>', '!1', '!2', 'a', 'b', 'c'])
+})
+
 test('the registry: defaults are those of the sources', () => {
   expect(tasks.selectiveCopy!.defaults).toMatchObject({ vocabularySize: 16, sequenceLength: 256, copyLength: 16 })
   expect(tasks.multiQueryRecall!.defaults).toMatchObject({ powerA: 0.01, randomNonQueries: true })

@@ -5,7 +5,7 @@
  */
 import { noGrad } from '../../autograd/tape.ts'
 import { SluiceError } from '../../errors.ts'
-import type { Transformer } from '../../nn/index.ts'
+import type { LayerObservation, Transformer } from '../../nn/index.ts'
 import { tensor } from '../../tensor/create.ts'
 import { scope, type Tensor } from '../../tensor/tensor.ts'
 import type { TokenBatch } from '../../train/text.ts'
@@ -24,10 +24,28 @@ export interface LayerReading {
   readonly attended?: Float32Array
   /** Y', the same after it: what the output projection reads. */
   readonly gated?: Float32Array
+  /** What a delta layer shows instead; undefined in an attention layer. */
+  readonly delta?: DeltaReading
 }
 
-/** The tensors of one layer that are read; each under the name that it has in the reading. */
-type Shown = Partial<Record<'weights' | 'gateScores' | 'output' | 'attended' | 'gated', Tensor>>
+/** `DeltaObservation`, read into host memory. */
+export interface DeltaReading {
+  /** [B, T, Hv] */
+  readonly beta: Float32Array
+  /** [B, T, Hv], with rule 'kda' [B, T, Hv, K]; undefined with rule 'delta'. */
+  readonly decay: Float32Array | undefined
+  /** After the last step, [B, Hv, K, V]. */
+  readonly state: Float32Array
+  /** [Hv, K, V] */
+  readonly shape: readonly [heads: number, keys: number, values: number]
+}
+
+/** What a model made of a batch: all layers, and what it holds likely to follow. */
+export interface ModelReading {
+  readonly layers: LayerReading[]
+  /** [B, T, V] */
+  readonly logits: Float32Array
+}
 
 /**
  * Runs a model on a batch and reads what each layer shows.
@@ -36,41 +54,70 @@ type Shown = Partial<Record<'weights' | 'gateScores' | 'output' | 'attended' | '
  * const layers = await readLayers(model, batch)
  * sinkOf(layers, batch).mean
  */
-export async function readLayers(model: Transformer, { inputs, B, T }: TokenBatch): Promise<LayerReading[]> {
-  const seen: Shown[] = []
-  // The observed tensors live as long as the scope around the call, so they are returned from it.
-  scope(() =>
+export async function readLayers(model: Transformer, batch: TokenBatch): Promise<LayerReading[]> {
+  const { seen, logits } = observe(model, batch)
+  logits.dispose()
+  return readAll(seen)
+}
+
+/**
+ * The same with the logits.
+ *
+ * @example
+ * const { layers, logits } = await readModel(model, batch)
+ */
+export async function readModel(model: Transformer, batch: TokenBatch): Promise<ModelReading> {
+  const { seen, logits } = observe(model, batch)
+  const layers = await readAll(seen)
+  return { layers, logits: await take(logits) }
+}
+
+/** The observed tensors live as long as the scope around the call, so they are returned from it. */
+function observe(model: Transformer, { inputs, B, T }: TokenBatch): { seen: LayerObservation[]; logits: Tensor } {
+  return scope(() =>
     noGrad(() => {
-      model.forward(tensor(inputs, { shape: [B, T], device: model.device }), {
-        observe: (layer) => {
-          if (layer.type === 'delta') return void seen.push({ output: layer.hidden })
-          const { weights, gateScores, attended, gated, hidden: output } = layer
-          seen.push({ weights, gateScores: gateScores ?? undefined, attended, gated, output })
-        },
-      })
-      return seen
+      const seen: LayerObservation[] = []
+      const tokens = tensor(inputs, { shape: [B, T], device: model.device })
+      const logits = model.forward(tokens, { observe: (layer) => seen.push(layer) })
+      return { seen, logits }
     }),
   )
+}
+
+async function readAll(seen: readonly LayerObservation[]): Promise<LayerReading[]> {
   const readings: LayerReading[] = []
-  for (const shown of seen) {
-    const read = async (name: keyof Shown) => {
-      const t = shown[name]
-      if (!t) return undefined
-      const values = Float32Array.from(await t.data())
-      t.dispose()
-      return values
-    }
-    const heads = shown.weights?.shape[1] ?? 0
-    readings.push({
-      weights: await read('weights'),
-      gateScores: await read('gateScores'),
-      output: (await read('output'))!,
-      heads,
-      attended: await read('attended'),
-      gated: await read('gated'),
-    })
-  }
+  for (const layer of seen) readings.push(await readLayer(layer))
   return readings
+}
+
+async function readLayer(layer: LayerObservation): Promise<LayerReading> {
+  if (layer.type === 'delta') {
+    const { beta, decay, state, hidden } = layer
+    const [, heads, keys, values] = state.shape
+    const delta: DeltaReading = {
+      beta: await take(beta),
+      decay: decay ? await take(decay) : undefined,
+      state: await take(state),
+      shape: [heads, keys, values],
+    }
+    return { weights: undefined, gateScores: undefined, output: await take(hidden), heads: 0, delta }
+  }
+  const { weights, gateScores, attended, gated, hidden } = layer
+  return {
+    heads: weights.shape[1],
+    weights: await take(weights),
+    gateScores: gateScores ? await take(gateScores) : undefined,
+    output: await take(hidden),
+    attended: await take(attended),
+    gated: await take(gated),
+  }
+}
+
+/** The values of a tensor, which is freed. */
+async function take(t: Tensor): Promise<Float32Array> {
+  const values = Float32Array.from(await t.data())
+  t.dispose()
+  return values
 }
 
 /** The layers with attention. @throws SluiceError when there are none */

@@ -9,6 +9,7 @@ import { hasGate, type ReportAttention, type ReportRun } from './data.ts'
 import { figure, runHeading } from './figures.ts'
 import { formatFixed, formatInteger } from './format.ts'
 import { escapeText, type Markup, markup, none, printable, tokenLabel } from './markup.ts'
+import { colourAt, maskedColour } from './ramp.ts'
 
 type AttendingRun = ReportRun & { attention: ReportAttention }
 
@@ -17,27 +18,10 @@ const masked = levels + 1
 /** All maps together stay below this many characters, so that the report stays a file one can send. */
 const mapBudget = 1_600_000
 
-const stops: readonly Colour[] = [
-  [255, 255, 255],
-  [222, 217, 236],
-  [170, 158, 206],
-  [112, 88, 164],
-  [64, 34, 116],
-  [26, 9, 54],
-]
-
 const palette: readonly Colour[] = [
   ...Array.from({ length: levels + 1 }, (_, level) => colourAt(level / levels)),
-  [243, 243, 241],
+  maskedColour,
 ]
-
-function colourAt(place: number): Colour {
-  const index = Math.min(Math.floor(place * (stops.length - 1)), stops.length - 2)
-  const rest = place * (stops.length - 1) - index
-  const mix = (channel: 0 | 1 | 2) =>
-    Math.round(stops[index]![channel] * (1 - rest) + stops[index + 1]![channel] * rest)
-  return [mix(0), mix(1), mix(2)]
-}
 
 /** Mean of the first column of `weights` [T, T]: the share of attention on the first token. */
 export function firstTokenShare(weights: Float32Array, size: number): number {
