@@ -137,11 +137,15 @@ export interface Heading {
   readonly text: string
 }
 
-/** Headings of the second and third level of a page, for its table of contents. */
+/** More than this is no help to find one's way. */
+const mostHeadings = 40
+
+/** Headings of a page for its table of contents: of the second level, and of the third where they are not too many. */
 export function headingsOf(html: string): Heading[] {
-  return [...html.matchAll(/<h([23])[^>]* id="([^"]+)"[^>]*>([\s\S]*?)<\/h\1>/g)].map(([, level, id, inner]) => ({
+  const all = [...html.matchAll(/<h([23])[^>]* id="([^"]+)"[^>]*>([\s\S]*?)<\/h\1>/g)].map(([, level, id, inner]) => ({
     level: Number(level),
     id,
     text: inner.replace(/<[^>]+>/g, '').trim(),
   }))
+  return all.length <= mostHeadings ? all : all.filter(({ level }) => level === 2)
 }

@@ -23,31 +23,35 @@ const entities: Readonly<Record<string, string>> = {
   '#x3C': '<',
 }
 
+/** Tags that stand within words and between them; all others part what they stand between. */
+const inline = /<\/?(?:a|b|code|em|i|kbd|span|strong|sub|sup)\b[^>]*>/g
+
 function plain(html: string): string {
   return html
-    .replace(/<(script|style)[\s\S]*?<\/\1>/g, ' ')
+    .replace(inline, '')
     .replace(/<[^>]+>/g, ' ')
     .replace(/&(#?\w+);/g, (whole, name) => entities[name] ?? whole)
     .replace(/\s+/g, ' ')
     .trim()
 }
 
-/** The sections of a page's main part, by their headings. */
-function sectionsOf(html: string): { id: string; title: string; text: string }[] {
-  const main = /<main[^>]*>([\s\S]*?)<\/main>/.exec(html)?.[1] ?? ''
-  const starts = [...main.matchAll(/<h([1-3])[^>]*?(?: id="([^"]*)")?[^>]*>([\s\S]*?)<\/h\1>/g)]
-  return starts.map((start, i) => ({
+/** A page's main part as its sections, by their headings; of an operation's page, which is short, as one. */
+function sectionsOf(html: string, whole: boolean): { id: string; title: string; text: string }[] {
+  const main = /<main[^>]*>([\s\S]*?)(?:<nav class="turn"[\s\S]*)?<\/main>/.exec(html)?.[1] ?? ''
+  const starts = [...main.matchAll(/<h([1-3])(?:[^>]* id="([^"]*)")?[^>]*>([\s\S]*?)<\/h\1>/g)]
+  return starts.slice(0, whole ? 1 : undefined).map((start, i) => ({
     id: start[1] === '1' ? '' : (start[2] ?? ''),
     title: plain(start[3]),
-    text: plain(main.slice(start.index + start[0].length, starts[i + 1]?.index)).slice(0, 4000),
+    text: plain(main.slice(start.index + start[0].length, whole ? undefined : starts[i + 1]?.index)).slice(0, 4000),
   }))
 }
 
 export function searchDocuments(results: readonly { url: string; content: string }[], path: string): void {
   const documents: SearchDocument[] = []
   for (const { url, content } of results) {
-    if (typeof content !== 'string' || !content.includes('<main')) continue
-    const sections = sectionsOf(content)
+    // The first page repeats what others say.
+    if (url === '/' || typeof content !== 'string' || !content.includes('<main')) continue
+    const sections = sectionsOf(content, url.startsWith('/reference/operations/'))
     const page = sections[0]?.title ?? ''
     for (const { id, title, text } of sections) {
       const address = relativeAddress('/', id ? `${url}#${id}` : url)
