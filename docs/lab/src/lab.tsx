@@ -1,5 +1,5 @@
 /** The whole page. */
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { Controller } from './controller.ts'
 import { rampStyle } from './paint.ts'
 import { ArmHead, ArmMaps, ArmScores, type Scales } from './panels/arm.tsx'
@@ -61,13 +61,22 @@ function Settings({ view, controller }: Props) {
 }
 
 export function Lab({ view, controller }: Props) {
-  const scales = scalesOf(view)
-  const each = { view, controller, scales }
+  const { state, opened, started, look, cell, refusal } = view
+  // Parts that a step does not change are not made again at each.
+  const settings = useMemo(() => <Settings view={view} controller={controller} />, [state, opened, controller])
+  const looked = [state, started, look, cell, refusal, controller]
+  const each = { view, controller, scales: useMemo(() => scalesOf(view), [look]) }
+  const layers = useMemo(() => <Layers view={view} controller={controller} />, looked)
+  const maps = useMemo(() => arms.map((arm) => <ArmMaps key={arm} arm={arm} {...each} />), looked)
+  const passage = useMemo(() => <PassagePanel view={view} controller={controller} />, looked)
+  const scores = useMemo(() => arms.map((arm) => <ArmScores key={arm} arm={arm} {...each} />), looked)
+  const followedToken = useMemo(() => <FollowedToken view={view} />, looked)
   return (
     <>
-      <a class="skip" href="#maps">
+      {/* No link: what stands after '#' in the address is the state. */}
+      <button type="button" class="skip" onClick={() => document.getElementById('maps')?.focus()}>
         To the maps
-      </a>
+      </button>
       <header class="top">
         <h1>
           Sluice <span>lab</span>
@@ -93,9 +102,9 @@ export function Lab({ view, controller }: Props) {
             </p>
           )}
           <div class="results" aria-busy={view.phase === 'opening'}>
-            <section id="maps" class="maps-section" aria-label="Attention maps">
+            <section id="maps" tabIndex={-1} aria-label="Attention maps">
               <div class="maps-bar">
-                <Layers view={view} controller={controller} />
+                {layers}
                 <p class="ramp">
                   <span>Rows attend to columns:</span>
                   <span>0</span>
@@ -108,28 +117,22 @@ export function Lab({ view, controller }: Props) {
                 {arms.map((arm) => (
                   <div key={arm} class="column">
                     <ArmHead arm={arm} view={view} />
-                    <ArmMaps arm={arm} {...each} />
+                    {maps[arm]}
                   </div>
                 ))}
               </div>
             </section>
-            <PassagePanel view={view} controller={controller} />
+            {passage}
             <Curves view={view} />
-            <div class="all-scores">
-              {arms.map((arm) => (
-                <ArmScores key={arm} arm={arm} {...each} />
-              ))}
-            </div>
+            <div class="all-scores">{scores}</div>
             <div class="tables">
-              <FollowedToken view={view} />
+              {followedToken}
               <Numbers view={view} />
             </div>
             <Files view={view} controller={controller} />
           </div>
         </main>
-        <aside aria-label="Settings">
-          <Settings view={view} controller={controller} />
-        </aside>
+        <aside aria-label="Settings">{settings}</aside>
       </div>
       <p class="sr" aria-live="polite">
         {view.spoken}

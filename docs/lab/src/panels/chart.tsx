@@ -54,7 +54,7 @@ function optionsOf(
     scales: { x: { time: false } },
     axes: [
       { ...axis, size: 24, gap: 4, space: 60 },
-      { ...axis, size: 46, gap: 6, space: 34, values: (_, ticks) => ticks.map(format) },
+      { ...axis, size: 46, gap: 6, space: 26, values: (_, ticks) => ticks.map(format) },
     ],
     series: [
       {},
