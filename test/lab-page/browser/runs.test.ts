@@ -170,7 +170,22 @@ describe('the runs of the lab', options, () => {
       const started = messages.find(({ type }) => type === 'started') as Extract<WorkerMessage, { type: 'started' }>
       return [started.device, navigator.hardwareConcurrency] as const
     })
-    expect(device).toMatchObject({ name: 'cpu', threads: Math.max(1, processors - 1), isIsolated: true })
+    expect(device).toMatchObject({ name: 'cpu', threads: Math.max(1, Math.min(4, processors - 1)), isIsolated: true })
+    await page.close()
+  })
+
+  test('train on a page that is not isolated, on one thread, which it says', async () => {
+    const page = await browser.newPage()
+    errors.push(errorsOf(page))
+    await page.route('**/*', async (route) => {
+      const response = await route.fetch()
+      const { 'cross-origin-opener-policy': _, 'cross-origin-embedder-policy': __, ...headers } = response.headers()
+      await route.fulfill({ response, headers })
+    })
+    await page.goto(`${served.address}#${small}&device=cpu&steps=2`)
+    await finished(page)
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(false)
+    expect(await page.locator('.status').innerText()).toContain('one thread: this page is not isolated')
     await page.close()
   })
 
