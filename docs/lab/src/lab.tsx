@@ -31,9 +31,11 @@ function scalesOf({ look }: View): Scales {
 }
 
 /** What there is to see in the runs that are chosen. */
-function lead({ state }: View): string {
+function lead({ state, opened }: View): string {
   const [a, b] = state.arms
-  const isSink = state.data === 'bigramBackcopy' && a.mixer === 'attention' && a.gate === 'none' && b.gate === 'G1'
+  const isOpened = opened.some((name) => name !== undefined)
+  const isSink =
+    !isOpened && state.data === 'bigramBackcopy' && a.mixer === 'attention' && a.gate === 'none' && b.gate === 'G1'
   if (!isSink)
     return 'Two models learn the same data from the same seed, in this tab. They differ in what the settings of run A and run B say.'
   return (
@@ -99,6 +101,7 @@ export function Lab({ view, controller }: Props) {
           {view.failure !== undefined && (
             <p class="failure" role="alert">
               {view.failure}
+              {view.state.device === 'webgpu' && ' The settings offer WebAssembly too.'}
             </p>
           )}
           <div class="results" aria-busy={view.phase === 'opening'}>

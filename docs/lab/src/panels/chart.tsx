@@ -123,6 +123,9 @@ export function Chart({ title, summary, curves, format = (value) => shown(value,
         })}
       </figcaption>
       <div ref={holder} class="plot" role="img" aria-label={summary} />
+      {curves.every(({ steps }) => steps.length === 0) && (
+        <p class="empty">{isDense ? 'From the first step.' : 'From the first held-out loss.'}</p>
+      )}
     </figure>
   )
 }
