@@ -4,36 +4,21 @@
  */
 import { execFileSync, execSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { transformSync } from 'esbuild'
+import { fencedBlocks, printedLines, promised, withoutTypes } from './examples.mjs'
 
 const readme = readFileSync('README.md', 'utf8')
-const blocks = [...readme.matchAll(/^```(ts|sh)\n([\s\S]*?)^```/gm)].map(([, language, text]) => ({ language, text }))
+const blocks = fencedBlocks(readme, ['ts', 'sh'])
 const folder = '.cache/readme'
 mkdirSync(folder, { recursive: true })
 
-/** What the comments say a block prints: the one behind each console.log, and comment lines straight after it. */
-function expected(text) {
-  const lines = []
-  let open = false
-  for (const line of text.split('\n')) {
-    const logged = /^\s*console\.log\(.*\) \/\/ (.*)$/.exec(line)
-    const more = open && /^\/\/ +(.*)$/.exec(line)
-    if (logged) lines.push(logged[1])
-    else if (more) lines.push(more[1])
-    open = Boolean(logged || more)
-  }
-  return lines
-}
-
-const words = (line) => line.trim()
 let ran = 0
 blocks.forEach(({ language, text }, i) => {
   if (language === 'ts') {
     // A file of the package may import it by its own name.
     const file = `${folder}/block-${i}.mjs`
-    writeFileSync(file, transformSync(text, { loader: 'ts', target: 'node20' }).code)
-    const printed = execFileSync(process.execPath, [file], { encoding: 'utf8' }).split('\n').map(words).filter(Boolean)
-    const wanted = expected(text).map(words)
+    writeFileSync(file, withoutTypes(text))
+    const printed = printedLines(execFileSync(process.execPath, [file], { encoding: 'utf8' }))
+    const wanted = promised(text)
     if (printed.join('\n') !== wanted.join('\n')) {
       throw new Error(`README block ${i} prints\n${printed.join('\n')}\nbut says\n${wanted.join('\n')}`)
     }

@@ -197,10 +197,11 @@ export const relu = elementwise(function relu(x: number): number {
 export const softplus = elementwise(function softplus(x: number): number {
   const u = Math.exp(-Math.abs(x))
   let tail = Math.log(1 + u)
-  if (u < 0.03125) {
+  if (u < 0.25) {
     const s = u / (2 + u)
     const s2 = s * s
-    tail = 2 * s * (1 + s2 * (1 / 3 + s2 * (1 / 5 + s2 * (1 / 7 + s2 * (1 / 9)))))
+    const late = 1 / 9 + s2 * (1 / 11 + s2 * (1 / 13 + s2 * (1 / 15 + s2 * (1 / 17))))
+    tail = 2 * s * (1 + s2 * (1 / 3 + s2 * (1 / 5 + s2 * (1 / 7 + s2 * late))))
   }
   if (x > 0) return x + tail
   return tail

@@ -92,7 +92,7 @@ function xml(text: string): string {
 function cellsOf(box: TensorBox): { value: number; gradient: number; width: number; height: number } {
   const title = textWidth([clip(titleOf(box)), box.shape].filter(Boolean).join('  ')) + 2 * PADDING
   const cell = (lines: readonly string[], caption: string) =>
-    Math.max(widest(lines), 0.8 * textWidth(caption)) + 2 * PADDING
+    Math.max(widest(lines), 0.9 * textWidth(caption)) + 2 * PADDING
   const gradient = box.gradient ? cell(box.gradient, 'gradient') : 0
   const least = cell(box.value, 'value')
   const width = Math.max(title, least + gradient)
@@ -153,7 +153,7 @@ function tensorBox(box: TensorBox, centre: Point): string {
   const title = titleOf(box)
   const shapeAt = title ? x + width - PADDING - textWidth(box.shape) : x + PADDING
   const cell = (left: number, caption: string, lines: readonly string[], colour: string) => [
-    text(left, y + HEAD + CAPTION - 2, caption, ' font-size="9.5" fill="#7b8794"'),
+    text(left, y + HEAD + CAPTION - 2, caption, ' font-size="11" fill="#7b8794"'),
     ...lines.map((line, i) => text(left, y + HEAD + CAPTION + LINE * (i + 1) - 3, line, ` fill="${colour}"`)),
   ]
   const parts = [

@@ -5,7 +5,7 @@
 import { SluiceError, showShape } from '../errors.ts'
 import { formatArray } from '../tensor/print.ts'
 import { isTensor, type Tensor } from '../tensor/tensor.ts'
-import { type Drawing, type OperationBox, type TensorBox, toDot, toSvg } from './draw-text.ts'
+import type { Drawing, OperationBox, TensorBox } from './draw-text.ts'
 import { gradients, reachable } from './tape.ts'
 
 export interface DrawOptions {
@@ -58,6 +58,8 @@ export async function draw(y: Tensor, { limit = 200 }: DrawOptions = {}): Promis
   )
   for (const gradient of found?.values() ?? []) gradient.dispose()
   const drawing = arrange(y, nodes, boxes)
+  // Loaded when something is drawn: a program that trains does not carry the layout.
+  const { toDot, toSvg } = await import('./draw-text.ts')
   return { dot: toDot(drawing), svg: toSvg(drawing) }
 }
 

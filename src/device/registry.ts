@@ -16,7 +16,7 @@ export interface DeviceOptions extends CpuOptions {
 const ready = new Map<string, Device>()
 /** Devices that must be readied, by name. Their code is loaded when they are asked for, and not before. */
 const makers = new Map<string, (options: DeviceOptions) => Promise<Device>>([
-  ['gpujs', async () => new (await import('./gpujs/device.ts')).GpujsDevice()],
+  ['gpujs', async () => (await import('./gpujs/device.ts')).GpujsDevice.open()],
   ['webgpu', async (options) => (await import('./webgpu/device.ts')).WebGpuDevice.open(options)],
 ])
 

@@ -45,6 +45,12 @@ const small = { width: 64, layers: 2, heads: 4, gate: 'headwise', feedForwardWid
 const recalling = { ...small, heads: 1, delta: { keyHeads: 2, keyWidth: 64, valueWidth: 32 } }
 const recallOptimizer = { learningRate: 2e-3 }
 
+/**
+ * A head's memory lasts as long as its decay allows, and that is drawn. With two value heads a layer one seed of three drew none that lasts for
+ * 64 tokens, and Gated DeltaNet stayed at 0.26 after 3000 steps; with four its loss was 0.5 after 500.
+ */
+const recallingAmongPairs = { ...recalling, delta: { ...recalling.delta, valueHeads: 4, valueWidth: 16 } }
+
 /** Four small memories a layer: one of them that turns its sign is enough. */
 const tracking = { ...small, position: 'none' }
 const trackingOptimizer = { learningRate: 4e-3 }
@@ -66,7 +72,7 @@ export const toyTasks: readonly ToyTask[] = [
     chance: 0,
     steps: 2000,
     enough: 0.995,
-    model: recalling,
+    model: recallingAmongPairs,
     config: { batchSize: 64, optimizer: recallOptimizer },
     mixers: usual,
     source: 'Zoology, arXiv 2312.04927',

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
+import { loadLibrary } from '../../src/device/gpujs/library.ts'
 import { translationsSource } from '../../src/device/gpujs/translations-source.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -13,6 +14,7 @@ export async function translated(): Promise<Plugin> {
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts'))) {
     modules.set(join(folder, file), await import(join(folder, file)))
   }
+  await loadLibrary('test')
   const contents = translationsSource(modules)
   return {
     name: 'translated kernels',

@@ -10,6 +10,7 @@ import { matmul } from '../../kernels/matmul.ts'
 import { stridedCopy } from '../../kernels/movement.ts'
 import { sumAxis } from '../../kernels/reduce.ts'
 import { buildKernel, type GpujsMode, translateToWgsl } from '../../src/device/gpujs/gpujs.ts'
+import { loadLibrary } from '../../src/device/gpujs/library.ts'
 import { runPlain } from '../../src/device/plain.ts'
 import { cellCount, everyKernel, expectCells, inFloat32 } from './launches.ts'
 
@@ -21,6 +22,7 @@ const modes: readonly GpujsMode[] = ['webasm', 'cpu']
 let dawn: { gpu: ReturnType<typeof create>; device: GPUDevice }
 
 beforeAll(async () => {
+  await loadLibrary('test')
   const gpu = create(['backend=null'])
   dawn = { gpu, device: await (await gpu.requestAdapter())!.requestDevice() }
 })
@@ -129,7 +131,11 @@ describe('what is relied on in gpu.js', () => {
     const installed = readFileSync(new URL('../../node_modules/gpu.js/package.json', import.meta.url), 'utf8')
     expect(JSON.parse(installed).version).toBe('2.24.1')
     const own = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-    expect(JSON.parse(own).dependencies['gpu.js']).toBe('2.24.1')
+    const { peerDependencies, peerDependenciesMeta, devDependencies } = JSON.parse(own)
+    expect(peerDependencies['gpu.js']).toBe('2.24.1')
+    expect(devDependencies['gpu.js']).toBe('2.24.1')
+    // Nothing but a kernel of one's own needs it.
+    expect(peerDependenciesMeta['gpu.js']).toEqual({ optional: true })
   })
 
   test('WGSL binds extents and scalars, then the arrays in order, then the result', () => {

@@ -19,6 +19,23 @@ describe('registry', () => {
     expect(findDevice('gpujs')).toBe(await device('gpujs'))
   })
 
+  test('where gpu.js is not installed, it is asked for by name', async () => {
+    vi.resetModules()
+    vi.doMock('gpu.js', () => {
+      throw new Error("Cannot find package 'gpu.js'")
+    })
+    try {
+      // Loaded afresh, as in a process that has not seen gpu.js.
+      const { loadLibrary } = await import('../../src/device/gpujs/library.ts')
+      await expect(loadLibrary('gpujs device')).rejects.toThrow(
+        /^gpujs device: gpu\.js translates the kernels that a program declares itself.*install it: npm install gpu\.js@2\.24\.1/s,
+      )
+    } finally {
+      vi.doUnmock('gpu.js')
+      vi.resetModules()
+    }
+  })
+
   test('an unknown device names those there are', async () => {
     await expect(device('abacus')).rejects.toThrow(
       /^device: there is no device 'abacus'; there are reference, cpu, gpujs/,

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { expect, test } from 'vitest'
 
@@ -59,4 +60,48 @@ test('minified for a browser', async () => {
   } finally {
     await rm(folder, { recursive: true })
   }
+})
+
+/** What a program that uses all of the core loads at its start, minified and gzipped, and the files it is made of. */
+async function coreOf(external: readonly string[]): Promise<{ bytes: number; inputs: string[]; external: string[] }> {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents: "export * from './src/index.ts'", resolveDir: process.cwd(), loader: 'ts' },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    external: ['gpu.js', 'node:*', ...external],
+    splitting: true,
+    outdir: 'core',
+    write: false,
+    metafile: true,
+  })
+  const [path, main] = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint !== undefined)!
+  // What the start needs at once: the entry and the pieces that it imports without asking.
+  const atOnce = [
+    path,
+    ...main.imports.filter(({ kind, external }) => kind === 'import-statement' && !external).map((i) => i.path),
+  ]
+  const texts = outputFiles.filter((file) => atOnce.some((name) => file.path.endsWith(name)))
+  return {
+    bytes: texts.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0),
+    inputs: atOnce.flatMap((name) => Object.keys(metafile.outputs[name].inputs)),
+    external: atOnce.flatMap((name) =>
+      metafile.outputs[name].imports.flatMap((i) => (i.external && i.kind === 'import-statement' ? i.path : [])),
+    ),
+  }
+}
+
+test('the core is small: 100 KB gzipped, without gpu.js, plots or the prose of the reference', async () => {
+  // Its one dependency at run time besides gpu.js, the parser of kernels, is 33 KB more.
+  const own = await coreOf(['acorn'])
+  const whole = await coreOf([])
+  expect(own.bytes).toBeLessThanOrEqual(100 * 1024)
+  expect(own.external).toEqual(['acorn'])
+  expect(whole.external).toEqual([])
+  expect(whole.bytes).toBeLessThanOrEqual(135 * 1024)
+  expect(whole.inputs.some((path) => path.includes('src/ops/attention.ts'))).toBe(true)
+  expect(
+    whole.inputs.filter((path) => /draw-text|echarts|zrender|docs\/|src\/(train|lab|hub|nn)\//.test(path)),
+  ).toEqual([])
 })

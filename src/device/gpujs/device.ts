@@ -9,6 +9,7 @@ import { SluiceError } from '../../errors.ts'
 import type { DeviceBuffer, DType } from '../device.ts'
 import { type HostBuffer, HostDevice, ownBuffer, ownPart, valuesOf } from '../host.ts'
 import { buildKernel, type GpujsKernel, type GpujsMode } from './gpujs.ts'
+import { loadLibrary } from './library.ts'
 
 /** gpu.js reads every array as float32, which holds integers exactly up to here. */
 const LARGEST_INTEGER = 2 ** 24
@@ -19,9 +20,15 @@ export class GpujsDevice extends HostDevice {
   readonly #mode: GpujsMode
   readonly #built = new Map<Kernel, GpujsKernel>()
 
-  constructor(mode: GpujsMode = 'webasm') {
+  private constructor(mode: GpujsMode) {
     super()
     this.#mode = mode
+  }
+
+  /** @throws SluiceError when gpu.js is not installed */
+  static async open(mode: GpujsMode = 'webasm'): Promise<GpujsDevice> {
+    await loadLibrary('gpujs device')
+    return new GpujsDevice(mode)
   }
 
   protected make(dtype: DType, length: number): HostBuffer {

@@ -2,13 +2,14 @@
  * The one place that touches gpu.js: plain kernels built for its own backends, and translated to WGSL.
  *
  * gpu.js is pinned to 2.24.1. `WebGPUKernel` and the methods used of it are exported but undocumented;
- * `test/device/kernels.test.ts` holds them to what is written here.
+ * `test/device/kernels.test.ts` holds them to what is written here. `loadLibrary` comes before any of this.
  */
-import { GPU, type IGPUKernelSettings, type WebAssemblyKernel, WebGPUKernel } from 'gpu.js'
+import type { GPU, IGPUKernelSettings, WebAssemblyKernel } from 'gpu.js'
 import { type Grid, type Kernel, mapCellSource, type ParameterType, parameterNames } from '../../../kernels/kernel.ts'
 import type { Translation } from '../../../kernels/translation.ts'
 import { SluiceError } from '../../errors.ts'
 import type { TypedArray } from '../device.ts'
+import { library } from './library.ts'
 
 declare module 'gpu.js' {
   interface IKernelSettings {
@@ -84,7 +85,7 @@ const gpus = new Map<GpujsMode, GPU>()
  */
 export function buildKernel(kernel: Kernel, mode: GpujsMode = 'webasm'): GpujsKernel {
   let gpu = gpus.get(mode)
-  if (!gpu) gpus.set(mode, (gpu = new GPU({ mode })))
+  if (!gpu) gpus.set(mode, (gpu = new (library().GPU)({ mode })))
   const { text, parameters, functions } = sourceOf(kernel)
   const run = gpu.createKernel(text, {
     ...settings,
@@ -137,7 +138,7 @@ function argument(value: TypedArray | number): Float32Array | number {
  */
 export function translateToWgsl(kernel: Kernel): string {
   const { text, parameters, functions } = sourceOf(kernel)
-  const translation = new WebGPUKernel(text, {
+  const translation = new (library().WebGPUKernel)(text, {
     ...settings,
     output: [1, 1, 1],
     argumentTypes: parameters.map((type) => argumentTypes[type]),

@@ -43,6 +43,7 @@ export class PlainKernels {
     if (this.#translator) return
     for (const kernel of declaredKernels) {
       if (this.#translations.has(kernel)) continue
+      await (await import('../gpujs/library.ts')).loadLibrary('webgpu device')
       this.#translator = (await import('../gpujs/gpujs.ts')).translate
       return
     }
