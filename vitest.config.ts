@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     setupFiles: ['test/setup.ts'],
     testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Two workers on two cores; a property suite is compute bound, more would only contend.
     maxWorkers: 2,
     // Processes: a thread could not give Vulkan an environment of its own.
