@@ -1,4 +1,5 @@
 /** Every elementwise function on a device, over float32. */
+
 import {
   type Accuracy,
   accuracy,
@@ -7,6 +8,8 @@ import {
   pairsOfFloat32,
   twoArguments,
 } from '../../src/check/index.ts'
+import type { Device } from '../../src/device/device.ts'
+import type { WebGpuDevice } from '../../src/device/webgpu/device.ts'
 
 /** @param stride every stride-th pattern of bits is looked at; odd, so that every mantissa comes */
 export async function measureFunctions(device: string, stride: number): Promise<Accuracy[]> {
@@ -14,4 +17,11 @@ export async function measureFunctions(device: string, stride: number): Promise<
   for (const name of oneArgument) found.push(await accuracy(name, device, everyFloat32(stride)))
   for (const name of twoArguments) found.push(await accuracy(name, device, pairsOfFloat32(stride)))
   return found
+}
+
+/** What computes: the adapter with its driver, or vectors. Another text may mean other errors. */
+export function describeDevice(device: Device): string {
+  if (device.name !== 'webgpu') return `SIMD WebAssembly, ${process.env.SLUICE_SIMD}`
+  const { name, driver } = (device as WebGpuDevice).adapter
+  return [name, driver].filter((text, i, all) => text && all.indexOf(text) === i).join(', ')
 }

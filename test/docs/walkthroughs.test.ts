@@ -4,17 +4,26 @@ import { comparePage } from '../../docs/walkthroughs/tools/compare.ts'
 import { exerciseNames, runExercises } from '../../docs/walkthroughs/tools/exercises.ts'
 import { parsePage, readPages, showFault } from '../../docs/walkthroughs/tools/page.ts'
 import { picturesAgree } from '../../docs/walkthroughs/tools/picture-difference.ts'
+import { report } from '../../docs/walkthroughs/tools/report.ts'
 import { runPage } from '../../docs/walkthroughs/tools/run-page.ts'
 import { typeCheck } from '../../docs/walkthroughs/tools/type-check.ts'
 import { withOutputs } from '../../docs/walkthroughs/tools/write-page.ts'
 
 const pages = readPages()
 
+/** A page that trains, or thirty test files, on a machine that does other things too. */
+const BUSY = 600_000
+
 describe('the pages', () => {
-  it.each(pages)('$path prints and draws what it says', async (page) => {
-    const faults = comparePage(page, await runPage(page))
-    if (faults.length > 0) throw new Error(`${faults.map(showFault).join('\n')}\nnpm run walkthroughs rewrites outputs`)
-  })
+  it.each(pages)(
+    '$path prints and draws what it says',
+    async (page) => {
+      const faults = comparePage(page, await runPage(page))
+      if (faults.length > 0)
+        throw new Error(`${faults.map(showFault).join('\n')}\nnpm run walkthroughs rewrites outputs`)
+    },
+    BUSY,
+  )
 
   it('type-check', async () => {
     expect(await typeCheck(pages)).toEqual([])
@@ -26,9 +35,6 @@ describe('the pages', () => {
   })
 })
 
-/** For thirty test files on a busy machine. */
-const ALL = 600_000
-
 describe('the exercises', () => {
   const names = exerciseNames()
 
@@ -38,7 +44,7 @@ describe('the exercises', () => {
       const red = (await runExercises(names, 'solution')).filter(({ isGreen }) => !isGreen)
       expect(red).toEqual([])
     },
-    ALL,
+    BUSY,
   )
 
   it(
@@ -50,7 +56,7 @@ describe('the exercises', () => {
         expect(tests.length, name).toBeGreaterThan(0)
       }
     },
-    ALL,
+    BUSY,
   )
 })
 
@@ -96,6 +102,33 @@ describe('the tools', () => {
     expect(picturesAgree(svg(10, '#405060', 'loss 1'), svg(13, '#405060', 'loss 1'))).toBe(false)
     expect(picturesAgree(svg(10, '#405060', 'loss 1'), svg(10, '#405070', 'loss 1'))).toBe(false)
     expect(picturesAgree(svg(10, '#405060', 'loss 1'), svg(10, '#405060', 'loss 2'))).toBe(false)
+  })
+
+  it('tell a reader what is green, why the rest is not, and what is next', () => {
+    const passed = { name: 'adds', passed: true, message: '' }
+    const message = 'Error: expected 3\n    at /x/exercises/99-b.test.ts:4:2\n    at node_modules/vitest/x.js:1:1'
+    const results = [
+      { name: '99-a', tests: [passed], problem: '', isGreen: true },
+      { name: '99-b', tests: [passed, { name: 'adds more', passed: false, message }], problem: '', isGreen: false },
+      { name: '99-c', tests: [], problem: 'SyntaxError: here', isGreen: false },
+    ]
+    expect(report([page()], results, true).split('\n')).toEqual([
+      '',
+      '99. Page  (docs/walkthroughs/99-page.md)',
+      '  green  99-a',
+      '  red    99-b',
+      '         1 of 2 tests fail; the first: adds more',
+      '           Error: expected 3',
+      '               at /x/exercises/99-b.test.ts:4:2',
+      '  red    99-c',
+      '         its test could not be loaded',
+      '           SyntaxError: here',
+      '',
+      '1 of 3 exercises are green.',
+      'Next: change docs/walkthroughs/exercises/99-b.ts, then run npm run learn 99.',
+      'A solution, for afterwards: docs/walkthroughs/exercises/solutions/99-b.ts',
+    ])
+    expect(report([page()], results.slice(0, 1), true)).not.toContain('Next')
   })
 
   it('type-check pages', async () => {

@@ -3,8 +3,10 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { Engine } from '../../docs/lab/src/engine.ts'
 import type { ArmPlan, Both, PageMessage, Passage, WorkerMessage } from '../../docs/lab/src/protocol.ts'
 import '../../src/ops/methods.ts'
+import { readLayers } from '../../src/lab/metrics.ts'
 import { unpackRun } from '../../src/train/archive.ts'
 import { readCheckpoint } from '../../src/train/checkpoint.ts'
+import { openSession } from '../../src/train/session.ts'
 import { train } from '../../src/train/trainer.ts'
 import { alphabet } from '../train/small-run.ts'
 
@@ -224,6 +226,42 @@ describe('a look', () => {
     expect(mean).toBeCloseTo(b.layers[0]!.gate!, 5)
     const shares = a.attention!.filter((_, at) => at % T === 0)
     expect(shares.slice(0, T).reduce((x, y) => x + y) / T).toBeCloseTo(a.layers[0]!.firstToken![0]!, 5)
+  })
+
+  test.each(['gatedDelta', 'kda'])('shows what the layers show, head by head: attention, %s', async (rule) => {
+    const page = opened()
+    const hybrid = { layerTypes: ['delta', 'attention'], delta: { rule, keyWidth: 4, valueWidth: 6 } }
+    const both: Both<ArmPlan> = [
+      plan('a', hybrid),
+      plan('b', { ...hybrid, gate: { grain: 'headwise', position: 'G2' } }),
+    ]
+    await page.start(both)
+    const T = 10
+    for (const [arm, each] of both.entries()) {
+      const { config } = each as { config: object }
+      const session = await openSession({ config, device: 'cpu' })
+      const [batch] = session.data.heldOut
+      const [inputs, targets] = [batch!.inputs.slice(T), batch!.targets.slice(T)]
+      const [delta, attention] = await readLayers(session.model, { inputs, targets, B: 1, T })
+      session.dispose()
+      const ofDelta = ((await page.look(held, 0)) as Answer<'look'>).arms[arm]!.state!
+      const ofAttention = ((await page.look(held, 1)) as Answer<'look'>).arms[arm]!
+      expect(ofDelta.values).toEqual(delta!.delta!.state)
+      expect(ofAttention.attention).toEqual(attention!.weights)
+      // [T, heads, n], of which the mean over n is shown.
+      const meanOf = (values: Float32Array, t: number, h: number) => {
+        const n = values.length / (2 * T)
+        return values.slice((t * 2 + h) * n, (t * 2 + h + 1) * n).reduce((a, b) => a + b) / n
+      }
+      for (let t = 0; t < T; t++) {
+        for (let h = 0; h < 2; h++) {
+          // Sums of at most 8 float32 numbers below 1.
+          expect(ofDelta.beta[h * T + t]).toBeCloseTo(meanOf(delta!.delta!.beta, t, h), 5)
+          expect(ofDelta.decay![h * T + t]).toBeCloseTo(meanOf(delta!.delta!.decay!, t, h), 5)
+          expect(ofAttention.gate![h * T + t]).toBeCloseTo(meanOf(attention!.gateScores!, t, h), 5)
+        }
+      }
+    }
   })
 
   test('shows the memory of a delta layer, and says which layer it shows', async () => {

@@ -1,6 +1,7 @@
 /** No elementwise function is less exact on this driver than docs/accuracy.md says of it. */
 import { readFileSync } from 'node:fs'
 import { beforeAll, expect, test } from 'vitest'
+import { describeDevice } from '../../bench/accuracy/functions.ts'
 import type { DeviceAccuracy } from '../../bench/accuracy/page.ts'
 import { accuracy, everyFloat32, oneArgument, pairsOfFloat32, twoArguments } from '../../src/check/index.ts'
 import { device } from '../../src/index.ts'
@@ -18,7 +19,7 @@ describeWebgpu('accuracy', () => {
   let page: DeviceAccuracy | undefined
 
   beforeAll(async () => {
-    const { description } = (await device('webgpu')) as { description?: string }
+    const description = describeDevice(await device('webgpu'))
     page = measured.find((each) => each.description === description)
   })
 

@@ -257,8 +257,8 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
-/** The page draws on a processor of its own. */
-const ownThreads = (): number => Math.max(1, (globalThis.navigator?.hardwareConcurrency ?? 1) - 1)
+/** The page draws on a processor of its own; models of this size meet at barriers too often for more than a few threads. */
+const ownThreads = (): number => Math.max(1, Math.min(4, (globalThis.navigator?.hardwareConcurrency ?? 1) - 1))
 
 const isIsolated = (): boolean => (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true
 

@@ -1,5 +1,5 @@
 /** The whole page. */
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { Controller } from './controller.ts'
 import { rampStyle } from './paint.ts'
 import { ArmHead, ArmMaps, ArmScores, type Scales } from './panels/arm.tsx'
@@ -31,9 +31,11 @@ function scalesOf({ look }: View): Scales {
 }
 
 /** What there is to see in the runs that are chosen. */
-function lead({ state }: View): string {
+function lead({ state, opened }: View): string {
   const [a, b] = state.arms
-  const isSink = state.data === 'bigramBackcopy' && a.mixer === 'attention' && a.gate === 'none' && b.gate === 'G1'
+  const isOpened = opened.some((name) => name !== undefined)
+  const isSink =
+    !isOpened && state.data === 'bigramBackcopy' && a.mixer === 'attention' && a.gate === 'none' && b.gate === 'G1'
   if (!isSink)
     return 'Two models learn the same data from the same seed, in this tab. They differ in what the settings of run A and run B say.'
   return (
@@ -61,13 +63,22 @@ function Settings({ view, controller }: Props) {
 }
 
 export function Lab({ view, controller }: Props) {
-  const scales = scalesOf(view)
-  const each = { view, controller, scales }
+  const { state, opened, started, look, cell, refusal } = view
+  // Parts that a step does not change are not made again at each.
+  const settings = useMemo(() => <Settings view={view} controller={controller} />, [state, opened, controller])
+  const looked = [state, started, look, cell, refusal, controller]
+  const each = { view, controller, scales: useMemo(() => scalesOf(view), [look]) }
+  const layers = useMemo(() => <Layers view={view} controller={controller} />, looked)
+  const maps = useMemo(() => arms.map((arm) => <ArmMaps key={arm} arm={arm} {...each} />), looked)
+  const passage = useMemo(() => <PassagePanel view={view} controller={controller} />, looked)
+  const scores = useMemo(() => arms.map((arm) => <ArmScores key={arm} arm={arm} {...each} />), looked)
+  const followedToken = useMemo(() => <FollowedToken view={view} />, looked)
   return (
     <>
-      <a class="skip" href="#maps">
+      {/* No link: what stands after '#' in the address is the state. */}
+      <button type="button" class="skip" onClick={() => document.getElementById('maps')?.focus()}>
         To the maps
-      </a>
+      </button>
       <header class="top">
         <h1>
           Sluice <span>lab</span>
@@ -90,12 +101,13 @@ export function Lab({ view, controller }: Props) {
           {view.failure !== undefined && (
             <p class="failure" role="alert">
               {view.failure}
+              {view.state.device === 'webgpu' && ' The settings offer WebAssembly too.'}
             </p>
           )}
           <div class="results" aria-busy={view.phase === 'opening'}>
-            <section id="maps" class="maps-section" aria-label="Attention maps">
+            <section id="maps" tabIndex={-1} aria-label="Attention maps">
               <div class="maps-bar">
-                <Layers view={view} controller={controller} />
+                {layers}
                 <p class="ramp">
                   <span>Rows attend to columns:</span>
                   <span>0</span>
@@ -108,28 +120,22 @@ export function Lab({ view, controller }: Props) {
                 {arms.map((arm) => (
                   <div key={arm} class="column">
                     <ArmHead arm={arm} view={view} />
-                    <ArmMaps arm={arm} {...each} />
+                    {maps[arm]}
                   </div>
                 ))}
               </div>
             </section>
-            <PassagePanel view={view} controller={controller} />
+            {passage}
             <Curves view={view} />
-            <div class="all-scores">
-              {arms.map((arm) => (
-                <ArmScores key={arm} arm={arm} {...each} />
-              ))}
-            </div>
+            <div class="all-scores">{scores}</div>
             <div class="tables">
-              <FollowedToken view={view} />
+              {followedToken}
               <Numbers view={view} />
             </div>
             <Files view={view} controller={controller} />
           </div>
         </main>
-        <aside aria-label="Settings">
-          <Settings view={view} controller={controller} />
-        </aside>
+        <aside aria-label="Settings">{settings}</aside>
       </div>
       <p class="sr" aria-live="polite">
         {view.spoken}

@@ -55,10 +55,7 @@ const asksForTheNext = ({ heldOut }: RunData): boolean =>
 export function labelsOf({ vocabularySize, tokenizer }: RunData, { task, taskOptions }: DataConfig): string[] {
   if (task !== undefined) return taskNamed(task).tokens(taskOptions)
   return Array.from({ length: vocabularySize }, (_, id) => {
-    if (tokenizer?.kind !== 'byte') return visible(tokenizer!.decode([id]))
+    if (tokenizer?.kind !== 'byte') return tokenizer!.decode([id])
     return id > 32 && id < 127 ? String.fromCharCode(id) : id.toString(16).padStart(2, '0')
   })
 }
-
-const marks: Readonly<Record<string, string>> = { '\n': '⏎', ' ': '␣', '\t': '⇥', '\r': '␍' }
-const visible = (character: string): string => marks[character] ?? character

@@ -162,7 +162,7 @@ export type WorkerMessage =
       readonly arms: Both<ArmReport>
       /** T, at most. */
       readonly contextLength: number
-      /** How each token is written, by its id. */
+      /** How each token is typed, by its id: of a text its characters, spaces and line ends too. */
       readonly labels: readonly string[]
       /** Held-out sequences to look at. */
       readonly passages: number

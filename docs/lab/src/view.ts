@@ -47,8 +47,15 @@ export function followed({ state, look }: View): number {
   return state.position < 0 ? T - 1 : Math.min(state.position, T - 1)
 }
 
+/** Whether the runs learn a text, so that tokens are characters; a file may hold other runs than the settings say. */
+export function readsText({ started }: View): boolean {
+  const { data } = (started?.arms[0].config ?? {}) as { data?: { task?: string } }
+  return data !== undefined && data.task === undefined
+}
+
 /** The text of the tokens that are shown, as it can be typed. */
-export function shownText({ state, look, started }: View): string {
+export function shownText(view: View): string {
+  const { look, started } = view
   if (!look || !started) return ''
-  return [...look.tokens].map((token) => started.labels[token]).join(state.data === 'text' ? '' : ' ')
+  return [...look.tokens].map((token) => started.labels[token]).join(readsText(view) ? '' : ' ')
 }

@@ -1,9 +1,10 @@
 /**
  * Exercise: how strong is the sink?
  *
- * The measure is the attention on the first token, averaged over heads and queries. But causal attention that looks everywhere
- * alike puts some there, too: query i (from 0) sees i + 1 tokens, so all of 1, then 1/2, then 1/3 … Averaged over T queries that
- * is `uniform`. What counts is the part above it, of what can be above it: (mean - uniform) / (1 - uniform).
+ * The measure is the attention on the first token, averaged over heads and queries. But causal attention that looks
+ * everywhere alike puts some there, too: query i (from 0) sees i + 1 tokens, so all of 1, then 1/2, then 1/3 …
+ * Averaged over T queries that is `uniform`. What counts is the part above it, of what can be above it: (mean -
+ * uniform) / (1 - uniform).
  *
  * TODO: all three.
  */

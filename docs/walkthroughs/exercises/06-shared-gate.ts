@@ -1,8 +1,8 @@
 /**
  * Exercise: one gate for all heads.
  *
- * The paper's head-shared gate has logits for every head, as the elementwise gate has. Each is activated by the sigmoid; then the
- * scores are averaged over the heads, and all heads are multiplied by the same mean.
+ * The paper's head-shared gate has logits for every head, as the elementwise gate has. Each is activated by the
+ * sigmoid; then the scores are averaged over the heads, and all heads are multiplied by the same mean.
  *
  * TODO: the mean. B batch, T time, H heads, D head width.
  */

@@ -1,8 +1,8 @@
 /**
  * Exercise: one step of the gated delta rule, on numbers.
  *
- * S has K rows of V numbers. In this order: all of S fades by e^g; the memory is asked for k; what is missing to v, times beta,
- * is written under k; the memory is asked for q.
+ * S has K rows of V numbers. In this order: all of S fades by e^g; the memory is asked for k; what is missing to v,
+ * times beta, is written under k; the memory is asked for q.
  *
  * TODO: the step. This one adds, and neither forgets nor looks.
  */

@@ -1,8 +1,8 @@
 /**
  * Exercise: the corrections of a chunk.
  *
- * Row i of (I + A) U = R says u_i + Σ_{j<i} A_ij u_j = r_i, where only earlier corrections occur. So the first row gives u_0, and with it
- * the second gives u_1, and so on.
+ * Row i of (I + A) U = R says u_i + Σ_{j<i} A_ij u_j = r_i, where only earlier corrections occur. So the first row
+ * gives u_0, and with it the second gives u_1, and so on.
  *
  * TODO: U. No inverse, no library; two loops and a sum.
  */

@@ -342,15 +342,19 @@ function draw(width: number, height: number, option: Parameters<ReturnType<typeo
   }
 }
 
-/** Takes out what only interaction needs, and the count of drawings that this process made. */
+/** Takes out what only interaction needs, the count of drawings that this process made, and what is said again for every cell. */
 function tidy(svg: string): string {
   return `${svg
     .replace(/<style ?><!\[CDATA\[[^<]*\]\]>\s*<\/style>/g, '')
     .replace(/<[^>]+>/g, (tag) =>
       tag
         .replace(/ (?:ecmeta_\w+|pointer-events|class|baseProfile|version|xmlns:xlink)="[^"]*"/g, '')
+        .replace(/ stroke="[^"]*" stroke-width="0"/, '')
+        .replace(`font-family:${FONT};`, '')
+        .replace(/^<svg /, `<svg font-family="${FONT}" `)
         .replace(/zr\d+-/g, 'z-'),
     )
+    .replace(/><\/(?:path|rect|circle)>/g, '/>')
     .replace(/\n\s*/g, '\n')
     .trim()}\n`
 }

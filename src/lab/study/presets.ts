@@ -30,6 +30,8 @@ const scalingVariants = ['baseline', 'g1-elementwise', 'gated-delta-hybrid']
 
 /** Heads of 32, as a norm of queries and keys bounds the logits by the root of the head's width: with 16 attention cannot be sharp. */
 const base = { width: 64, layers: 3, heads: 2, headWidth: 32, feedForwardWidth: 192 }
+/** The size in which the start token drew attention from every seed (0.28 to 0.36 of it, from four); with three layers it did from some. */
+const oneLayer = { ...base, layers: 1 }
 const small = { width: 32, layers: 2, heads: 2, headWidth: 16, feedForwardWidth: 96 }
 const large = { width: 96, layers: 4, heads: 3, headWidth: 32, feedForwardWidth: 288 }
 
@@ -58,8 +60,8 @@ export const studyPresets: Readonly<Record<string, StudySettings>> = {
     data: backcopy,
     batchSize: 8,
     schedule: { name: 'cosine', warmup: 10, floor: 0.1 },
-    sizes: { base: { ...base, layers: 2 } },
-    learningRate: 5e-3,
+    sizes: { base: oneLayer },
+    learningRate: 1e-2,
     main: { variants: mainVariants.slice(0, 3), size: 'base', steps: 300 },
     rates: {
       variants: ['baseline', 'g1-elementwise'],
@@ -78,9 +80,10 @@ export const studyPresets: Readonly<Record<string, StudySettings>> = {
     preset: 'toy',
     title: 'Gated attention and the sink, on Bigram-Backcopy',
     data: backcopy,
-    schedule: { name: 'cosine', warmup: 100, floor: 0.1 },
-    sizes: { base },
-    learningRate: 5e-3,
+    batchSize: 8,
+    schedule: { name: 'cosine', warmup: 50, floor: 0.1 },
+    sizes: { base: oneLayer },
+    learningRate: 1e-2,
     main: { variants: mainVariants, size: 'base', steps: 1500 },
     rates: {
       variants: rateVariants,
@@ -90,7 +93,8 @@ export const studyPresets: Readonly<Record<string, StudySettings>> = {
       seeds: 3,
     },
     scaling: noScaling,
-    seeds: [1, 2, 3, 4, 5],
+    // Not those from which the set-up was chosen, 1 to 4.
+    seeds: [11, 12, 13, 14, 15],
     evaluateEvery: 150,
   },
   text: {

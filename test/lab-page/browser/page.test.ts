@@ -98,6 +98,11 @@ describe('the page of the lab', options, () => {
   test('moves by keys: the followed token, a cell of a map, and training', async () => {
     const page = await open(`${small}&play=0`)
     const spoken = page.locator('[aria-live=polite]')
+    const address = page.url()
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('maps')
+    expect(page.url()).toBe(address)
     await page.getByRole('listbox', { name: 'Tokens' }).focus()
     await page.keyboard.press('Home')
     await page.keyboard.press('ArrowRight')
@@ -133,6 +138,19 @@ describe('the page of the lab', options, () => {
     expect(await page.getByRole('alert').innerText()).toContain('nonsense')
     await page.getByRole('button', { name: 'Back to held-out data' }).click()
     await page.waitForFunction((n) => document.querySelectorAll('[role=option]').length === n, before.length)
+    await page.close()
+  })
+
+  test('adds what is typed to the characters of a text, spaces among them', async () => {
+    const page = await open('device=cpu&data=text&width=16&heads=1&batch=2&length=16&play=0')
+    const tokens = page.getByRole('listbox', { name: 'Tokens' }).getByRole('option')
+    const before = await tokens.allInnerTexts()
+    await page.getByLabel('Add a token').fill(' l')
+    await page.getByRole('button', { name: 'Add and follow' }).click()
+    await page.waitForFunction(() => document.querySelector('[aria-selected=true]')!.textContent === 'l')
+    // The last context of them is shown.
+    expect(await tokens.allInnerTexts()).toEqual([...before, '␣', 'l'].slice(-16))
+    expect(before).toContain('␣')
     await page.close()
   })
 

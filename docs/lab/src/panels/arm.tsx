@@ -2,7 +2,7 @@
 import { useMemo } from 'preact/hooks'
 import type { Controller } from '../controller.ts'
 import type { Arm, Both } from '../protocol.ts'
-import { followed, type View } from '../view.ts'
+import { followed, readsText, type View } from '../view.ts'
 import { armNames, describe, shown, shownShare, shownToken } from '../words.ts'
 import { Histogram } from './histogram.tsx'
 import { Maps } from './maps.tsx'
@@ -23,23 +23,32 @@ interface Props {
   readonly scales: Scales
 }
 
+/** A file may hold another run than the settings say. */
+function title({ state, started, opened }: View, arm: Arm): string {
+  const name = opened[arm]
+  return name === undefined ? describe(state.arms[arm]) : `${name}, ${started?.arms[arm].gate ?? 'no gate'}`
+}
+
 export function ArmHead({ arm, view }: Pick<Props, 'arm' | 'view'>) {
-  const { state, histories, opened } = view
+  const { histories, started } = view
   const found = histories[arm].measured.at(-1)?.found
+  const attends = started?.arms[arm].layerTypes.includes('attention') ?? true
   return (
     <header class={`arm-head arm-${arm}`}>
       <h2>
-        <span class="badge">{armNames[arm]}</span> {opened[arm] ?? describe(state.arms[arm])}
+        <span class="badge">{armNames[arm]}</span> {title(view, arm)}
       </h2>
       <dl>
         <div>
           <dt>loss</dt>
           <dd>{shown(histories[arm].loss, 2)}</dd>
         </div>
-        <div>
-          <dt>attention on the first token</dt>
-          <dd>{shownShare(found?.firstToken)}</dd>
-        </div>
+        {attends && (
+          <div>
+            <dt>attention on the first token</dt>
+            <dd>{shownShare(found?.firstToken)}</dd>
+          </div>
+        )}
         {found?.gate !== undefined && (
           <div>
             <dt>mean gate score</dt>
@@ -78,7 +87,12 @@ export function ArmScores({ arm, view, controller, scales }: Props) {
   const { gate, histogram, state, layer } = look.arms[arm]
   if (!gate && !state) return null
   const strips: Both<Float32Array | undefined> | undefined = state && [state.beta, state.decay]
-  const common = { labels, at: followed(view), follow: (position: number) => controller.follow(position) }
+  const common = {
+    labels,
+    isText: readsText(view),
+    at: followed(view),
+    follow: (position: number) => controller.follow(position),
+  }
   return (
     <section class={`scores arm-${arm}`} aria-label={`Scores of run ${armNames[arm]}`}>
       <h3>

@@ -54,7 +54,7 @@ function optionsOf(
     scales: { x: { time: false } },
     axes: [
       { ...axis, size: 24, gap: 4, space: 60 },
-      { ...axis, size: 46, gap: 6, space: 34, values: (_, ticks) => ticks.map(format) },
+      { ...axis, size: 46, gap: 6, space: 26, values: (_, ticks) => ticks.map(format) },
     ],
     series: [
       {},
@@ -123,6 +123,9 @@ export function Chart({ title, summary, curves, format = (value) => shown(value,
         })}
       </figcaption>
       <div ref={holder} class="plot" role="img" aria-label={summary} />
+      {curves.every(({ steps }) => steps.length === 0) && (
+        <p class="empty">{isDense ? 'From the first step.' : 'From the first held-out loss.'}</p>
+      )}
     </figure>
   )
 }

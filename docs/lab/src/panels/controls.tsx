@@ -24,73 +24,18 @@ interface Props {
 
 export function Controls({ view, controller }: Props) {
   const { state, opened } = view
-  const isOpened = opened.some((name) => name !== undefined)
-  const numbers = (keys: readonly NumberKey[]) =>
-    keys.map((key) => (
-      <NumberControl
-        key={key}
-        label={numberWords[key]}
-        field={fields[key]}
-        step={key === 'learningRate' ? 'any' : 1}
-        value={state[key]}
-        disabled={isOpened}
-        change={(value) => controller.change({ [key]: value })}
-      />
-    ))
   return (
     <form class="controls" onSubmit={(event) => event.preventDefault()}>
-      {isOpened && (
-        <p class="note">
-          Data, size and training come from the opened file. The address of this page does not hold it: keep the file.
-        </p>
-      )}
       {arms.map((arm) => (
         <ArmControls key={arm} arm={arm} view={view} controller={controller} />
       ))}
-      <fieldset>
-        <legend>Data</legend>
-        <ChoiceControl
-          label="Task"
-          field={fields.data}
-          words={taskWords}
-          value={state.data}
-          disabled={isOpened}
-          change={(data) => controller.change({ data })}
-        />
-        {state.data === 'text' ? (
-          <TextControl view={view} controller={controller} disabled={isOpened} />
-        ) : (
-          <>
-            <p class="note">{tasks[state.data]!.doc}</p>
-            {Object.entries(initialTaskOptions(state.data)).map(([key, initial]) => {
-              const value = state.taskOptions[key]!
-              const change = (next: number | boolean) =>
-                controller.change({ taskOptions: { ...state.taskOptions, [key]: next } })
-              return typeof value === 'boolean' ? (
-                <FlagControl key={key} label={optionWords(key)} value={value} disabled={isOpened} change={change} />
-              ) : (
-                <NumberControl
-                  key={`${state.data}.${key}`}
-                  label={optionWords(key)}
-                  field={optionNumber(Number(initial))}
-                  step={Number.isInteger(initial) ? 1 : 'any'}
-                  value={value}
-                  disabled={isOpened}
-                  change={change}
-                />
-              )
-            })}
-          </>
-        )}
-      </fieldset>
-      <fieldset class="numbers">
-        <legend>Both models</legend>
-        {numbers(['layers', 'width', 'heads'])}
-      </fieldset>
-      <fieldset class="numbers">
-        <legend>Training</legend>
-        {numbers(state.data === 'text' ? [...trainingKeys, 'contextLength'] : trainingKeys)}
-      </fieldset>
+      {opened.some((name) => name !== undefined) ? (
+        <p class="note">
+          Data, size and training are the opened file’s. The address of this page does not hold it: keep the file.
+        </p>
+      ) : (
+        <CommonControls view={view} controller={controller} />
+      )}
       <fieldset>
         <legend>Device</legend>
         <ChoiceControl
@@ -105,6 +50,73 @@ export function Controls({ view, controller }: Props) {
         All settings as they were at first
       </button>
     </form>
+  )
+}
+
+function CommonControls({ view, controller }: Props) {
+  const { state } = view
+  const numbers = (keys: readonly NumberKey[]) =>
+    keys.map((key) => (
+      <NumberControl
+        key={key}
+        label={numberWords[key]}
+        field={fields[key]}
+        step={key === 'learningRate' ? 'any' : 1}
+        value={state[key]}
+        change={(value) => controller.change({ [key]: value })}
+      />
+    ))
+  return (
+    <>
+      <fieldset>
+        <legend>Data</legend>
+        <ChoiceControl
+          label="Task"
+          field={fields.data}
+          words={taskWords}
+          value={state.data}
+          change={(data) => controller.change({ data })}
+        />
+        {state.data === 'text' ? (
+          <TextControl view={view} controller={controller} />
+        ) : (
+          <TaskControls view={view} controller={controller} />
+        )}
+      </fieldset>
+      <fieldset>
+        <legend>Both models</legend>
+        {numbers(['layers', 'width', 'heads'])}
+      </fieldset>
+      <fieldset>
+        <legend>Training</legend>
+        {numbers(state.data === 'text' ? [...trainingKeys, 'contextLength'] : trainingKeys)}
+      </fieldset>
+    </>
+  )
+}
+
+function TaskControls({ view, controller }: Props) {
+  const { data, taskOptions } = view.state
+  return (
+    <>
+      <p class="note">{tasks[data]!.doc}</p>
+      {Object.entries(initialTaskOptions(data)).map(([key, initial]) => {
+        const value = taskOptions[key]!
+        const change = (next: number | boolean) => controller.change({ taskOptions: { ...taskOptions, [key]: next } })
+        const common = { label: optionWords(key), change }
+        return typeof value === 'boolean' ? (
+          <FlagControl key={key} value={value} {...common} />
+        ) : (
+          <NumberControl
+            key={`${data}.${key}`}
+            field={optionNumber(Number(initial))}
+            step={Number.isInteger(initial) ? 1 : 'any'}
+            value={value}
+            {...common}
+          />
+        )
+      })}
+    </>
   )
 }
 
@@ -129,10 +141,18 @@ function ArmControls({ arm, view, controller }: Props & { readonly arm: 0 | 1 })
   const { state, opened } = view
   const choice = state.arms[arm]
   const armFields = armFieldsOf[arm]
-  const disabled = opened[arm] !== undefined
   const change = (part: Partial<ArmChoice>): string | null => {
     const next = { ...choice, ...part }
     return controller.change({ arms: arm === 0 ? [next, state.arms[1]] : [state.arms[0], next] })
+  }
+  const file = opened[arm]
+  if (file !== undefined) {
+    return (
+      <fieldset class={`arm arm-${arm}`}>
+        <legend>Run {armNames[arm]}</legend>
+        <p>{file}</p>
+      </fieldset>
+    )
   }
   const isGated = hasAttention(choice) && choice.gate !== 'none'
   return (
@@ -143,7 +163,6 @@ function ArmControls({ arm, view, controller }: Props & { readonly arm: 0 | 1 })
         field={armFields.mixer}
         words={mixerWords}
         value={choice.mixer}
-        disabled={disabled}
         change={(mixer) => change({ mixer })}
       />
       {hasAttention(choice) && (
@@ -152,7 +171,6 @@ function ArmControls({ arm, view, controller }: Props & { readonly arm: 0 | 1 })
           field={armFields.gate}
           words={gateWords}
           value={choice.gate}
-          disabled={disabled}
           change={(gate) => change({ gate })}
         />
       )}
@@ -163,7 +181,6 @@ function ArmControls({ arm, view, controller }: Props & { readonly arm: 0 | 1 })
             field={armFields.grain}
             words={grainWords}
             value={choice.grain}
-            disabled={disabled}
             change={(grain) => change({ grain })}
           />
           <ChoiceControl
@@ -171,7 +188,6 @@ function ArmControls({ arm, view, controller }: Props & { readonly arm: 0 | 1 })
             field={armFields.activation}
             words={activationWords}
             value={choice.activation}
-            disabled={disabled}
             change={(activation) => change({ activation })}
           />
         </>
@@ -180,7 +196,7 @@ function ArmControls({ arm, view, controller }: Props & { readonly arm: 0 | 1 })
   )
 }
 
-function TextControl({ view, controller, disabled }: Props & { readonly disabled: boolean }) {
+function TextControl({ view, controller }: Props) {
   return (
     <div class="field wide">
       <label for="own-text">Text to learn from</label>
@@ -190,7 +206,6 @@ function TextControl({ view, controller, disabled }: Props & { readonly disabled
         maxLength={longestText}
         placeholder="Paste one; left empty, it is the first chapters of Moby Dick."
         value={view.state.text}
-        disabled={disabled}
         aria-describedby="own-text-note"
         onChange={(event) => controller.change({ text: event.currentTarget.value })}
       />

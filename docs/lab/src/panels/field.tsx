@@ -5,7 +5,6 @@ import type { ChoiceField, NumberField } from '../fields.ts'
 interface ControlProps<Value> {
   readonly label: string
   readonly value: Value
-  readonly disabled?: boolean
   /** @returns why the value cannot be, or null */
   change(value: Value): string | null
 }
@@ -15,7 +14,6 @@ export function NumberControl({
   value,
   field,
   step = 1,
-  disabled,
   change,
 }: ControlProps<number> & { readonly field: NumberField; readonly step?: number | 'any' }) {
   const id = useId()
@@ -35,7 +33,6 @@ export function NumberControl({
         max={field.greatest}
         step={step}
         value={refused?.text ?? String(value)}
-        disabled={disabled}
         aria-invalid={refused !== undefined}
         aria-describedby={refused && `${id}-reason`}
         onChange={(event) => take(event.currentTarget.value)}
@@ -54,19 +51,13 @@ export function ChoiceControl<Value extends string>({
   value,
   field,
   words,
-  disabled,
   change,
 }: ControlProps<Value> & { readonly field: ChoiceField<Value>; readonly words: Readonly<Record<string, string>> }) {
   const id = useId()
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      <select
-        id={id}
-        value={value}
-        disabled={disabled}
-        onChange={(event) => change(event.currentTarget.value as Value)}
-      >
+      <select id={id} value={value} onChange={(event) => change(event.currentTarget.value as Value)}>
         {field.values.map((each) => (
           <option key={each} value={each}>
             {words[each] ?? each}
@@ -77,7 +68,7 @@ export function ChoiceControl<Value extends string>({
   )
 }
 
-export function FlagControl({ label, value, disabled, change }: ControlProps<boolean>) {
+export function FlagControl({ label, value, change }: ControlProps<boolean>) {
   const [reason, setReason] = useState<string | null>(null)
   const id = useId()
   return (
@@ -86,7 +77,6 @@ export function FlagControl({ label, value, disabled, change }: ControlProps<boo
         id={id}
         type="checkbox"
         checked={value}
-        disabled={disabled}
         onChange={(event) => setReason(change(event.currentTarget.checked))}
       />
       <label for={id}>{label}</label>

@@ -27,7 +27,7 @@ function rowsOf(view: View): Row[] {
   const guess = (arm: 0 | 1): string =>
     [0, 1, 2]
       .map((i) => 3 * at + i)
-      .map((i) => `${shownToken(labels[of(arm).guesses[i]!]!)} ${shownShare(of(arm).guessProbabilities[i])}`)
+      .map((i) => `${shownToken(labels[of(arm).guesses[i]!]!)}\u00a0${shownShare(of(arm).guessProbabilities[i])}`)
       .join(' · ')
   const rows: Row[] = [
     ['Likeliest next', both(guess)],

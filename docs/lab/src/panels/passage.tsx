@@ -2,7 +2,7 @@
 import { useId, useState } from 'preact/hooks'
 import type { Controller } from '../controller.ts'
 import { fields } from '../state.ts'
-import { followed, shownText, type View } from '../view.ts'
+import { followed, readsText, shownText, type View } from '../view.ts'
 import { arms, shownToken } from '../words.ts'
 import { NumberControl } from './field.tsx'
 
@@ -48,7 +48,7 @@ export function PassagePanel({ view, controller }: Props) {
         </p>
       </header>
       <div
-        class="tokens"
+        class={`tokens${readsText(view) ? ' characters' : ''}`}
         role="listbox"
         tabIndex={0}
         aria-label="Tokens"
@@ -116,7 +116,7 @@ export function PassagePanel({ view, controller }: Props) {
 function TypedToken({ view, controller }: Props) {
   const id = useId()
   const [token, setToken] = useState('')
-  const isText = view.state.data === 'text'
+  const isText = readsText(view)
   const add = (event: Event): void => {
     event.preventDefault()
     if (token === '') return
@@ -160,7 +160,7 @@ function TypedPassage({ view, controller }: Props) {
     <details class="other">
       <summary>Type another passage</summary>
       <form onSubmit={show}>
-        <label for={id}>{view.state.data === 'text' ? 'Characters of the text' : 'Tokens, a space between two'}</label>
+        <label for={id}>{readsText(view) ? 'Characters of the text' : 'Tokens, a space between two'}</label>
         <textarea id={id} name="text" rows={3} maxLength={1000} defaultValue={shownNow} key={shownNow} />
         <button type="submit">Show it to both</button>
       </form>

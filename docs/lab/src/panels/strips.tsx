@@ -8,12 +8,14 @@ interface Props {
   /** [heads, T] */
   readonly scores: Float32Array
   readonly labels: readonly string[]
+  /** Whether tokens are characters. */
+  readonly isText: boolean
   /** The position whose scores are told where no token is pointed at. */
   readonly at: number
   follow(position: number): void
 }
 
-export function Strips({ title, scores, labels, at, follow }: Props) {
+export function Strips({ title, scores, labels, isText, at, follow }: Props) {
   const [hovered, setHovered] = useState<number | undefined>(undefined)
   const T = labels.length
   const heads = scores.length / T
@@ -37,7 +39,11 @@ export function Strips({ title, scores, labels, at, follow }: Props) {
     <div class="strips">
       <h4>{title}</h4>
       {/* Pointers only: the same numbers are in the table of the followed token, which the arrow keys move. */}
-      <div class="tokens" aria-hidden="true" onPointerLeave={() => setHovered(undefined)}>
+      <div
+        class={`tokens${isText ? ' characters' : ''}`}
+        aria-hidden="true"
+        onPointerLeave={() => setHovered(undefined)}
+      >
         {strips.map(({ label, background }, t) => (
           // biome-ignore lint/a11y/noStaticElementInteractions: see above
           // biome-ignore lint/a11y/useKeyWithClickEvents: see above

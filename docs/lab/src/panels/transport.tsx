@@ -53,7 +53,9 @@ export function Transport({ view, controller }: Props) {
           Step <b class="count">{formatInteger(step)}</b> of {formatInteger(steps)}
         </span>
         <span>{phaseWords[phase]}</span>
-        {isTraining && stepsPerSecond > 0 && <span>{shown(stepsPerSecond, 0)} steps a second</span>}
+        {isTraining && stepsPerSecond > 0 && (
+          <span>{shown(stepsPerSecond, stepsPerSecond < 10 ? 1 : 0)} steps a second</span>
+        )}
         {started && <span>{deviceWords(started.device)}</span>}
       </p>
     </section>

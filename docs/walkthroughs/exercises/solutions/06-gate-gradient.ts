@@ -1,6 +1,6 @@
 /**
- * The gradient of a gate. Shut, it passes nothing back, neither to y nor to its own logits: a gate that is shut everywhere no
- * longer learns. Wide open, y gets everything, and the logits again nothing.
+ * The gradient of a gate. Shut, it passes nothing back, neither to y nor to its own logits: a gate that is shut
+ * everywhere no longer learns. Wide open, y gets everything, and the logits again nothing.
  */
 export const sigmoid = (a: number): number => 1 / (1 + Math.exp(-a))
 
