@@ -39,7 +39,10 @@ export async function openHighlighter(): Promise<Highlighter> {
 export function highlightWith(highlighter: Highlighter): (code: string, language: string) => string {
   return (code, language) => {
     const lang = (languages as readonly string[]).includes(language) ? language : 'text'
-    return highlighter.codeToHtml(code.trimEnd(), { lang, theme: 'variables' })
+    const named = {
+      pre: (node: { properties: Record<string, unknown> }) => void (node.properties['data-language'] = lang),
+    }
+    return highlighter.codeToHtml(code.trimEnd(), { lang, theme: 'variables', transformers: [named] })
   }
 }
 

@@ -17,8 +17,11 @@ export interface Part {
 
 export const entryUrl = (module: string): string => `/reference/${module.replaceAll('/', '-')}/`
 
-/** A walkthrough's title as it stands in a narrow column. */
-const short = (source: Source): string => source.title
+/** A walkthrough's title with its number, as in '04-prove-your-gradient.md'. */
+function numbered({ path, title }: Source): string {
+  const number = /\/(\d+)-/.exec(path)?.[1]
+  return number === undefined ? title : `${Number(number)}. ${title}`
+}
 
 export function navigation(
   url: string,
@@ -36,7 +39,7 @@ export function navigation(
   const of = (section: Source['section']) => pages.filter((page) => page.section === section)
   const here = operations.find((operation) => operation.url === url)
   const siblings = here ? operations.filter(({ group }) => group === here.group) : []
-  const walkthroughs = of('walkthroughs').map((page) => link(short(page), page.url))
+  const walkthroughs = of('walkthroughs').map((page) => link(numbered(page), page.url))
   return [
     ...(walkthroughs.length > 0 ? [{ title: 'Walkthroughs', links: walkthroughs }] : []),
     { title: 'Guides', links: of('guides').map((page) => link(page.title, page.url)) },
