@@ -16,7 +16,7 @@ import { writePage } from './page.ts'
 
 const usage = `usage: sluice inspect FOLDER [FOLDER...] --text FILE [options]
 
-  FOLDER        a folder with config.json and safetensors, as Hugging Face has them, or the folder of a run
+  FOLDER        a folder with config.json and safetensors, as Hugging Face has them, or a run: its folder or its zip
   --text FILE   the text that the models read
   --tokens N    read so many of its first tokens (256)
   --heads       a row for each head in the table, not only for each layer

@@ -196,6 +196,12 @@ describe('a look', () => {
     const { tokens, arms, request } = (await page.look(held)) as Answer<'look'>
     const T = 10
     expect([request, tokens.length, tokens[0], labels.length]).toEqual([5, T, 0, 12])
+    // There are two held-out sequences, and they are counted round.
+    const shown = async (index: number) => [
+      ...((await page.look({ from: 'held-out', index })) as Answer<'look'>).tokens,
+    ]
+    expect(await shown(3)).toEqual([...tokens])
+    expect(await shown(2)).not.toEqual([...tokens])
     for (const { attention, losses, loss, guesses, guessProbabilities, step } of arms) {
       expect(step).toBe(2)
       expect(attention).toHaveLength(2 * T * T)

@@ -197,8 +197,6 @@ describe('the runs of the lab', options, () => {
     for (let restart = 1; restart <= 10; restart++) {
       await restarted(page, restart)
     }
-    // A look may be going on: its tensors are gone with its answer.
-    await page.waitForTimeout(300)
     expect(await statistics(page)).toEqual(before)
     await page.close()
   })
