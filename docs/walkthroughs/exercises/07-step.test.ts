@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { step, type Token } from './07-step.ts'
 
 const blank = (K: number, V: number): number[][] => Array.from({ length: K }, () => new Array<number>(V).fill(0))
-const number = (min: number, max: number) => fc.double({ min, max, noNaN: true })
+const number = (min: number, max: number) => fc.integer({ min: 8 * min, max: 8 * max }).map((n) => n / 8)
 const vector = (n: number) => fc.array(number(-1, 1), { minLength: n, maxLength: n })
 
 it('writes and reads', () => {
