@@ -39,7 +39,7 @@ export function entryPages(entryPoints: readonly EntryPoint[]): EntryPage[] {
   return entryPoints.map(({ module, doc, names }) => ({
     module,
     url: entryUrl(module),
-    doc: doc,
+    doc,
     operations: names.filter(({ kind }) => kind === 'operation').map(({ name }) => ({ name, url: operationUrl(name) })),
     parts: kinds
       .map(({ kind, title }) => ({

@@ -72,7 +72,7 @@ const headingIds: Rule = ({ tokens }) => {
 export interface Places {
   /** Address of the page that a file of the repository is. */
   readonly pages: ReadonlyMap<string, string>
-  /** Called with each file that a page shows, such as a picture; gives its address. */
+  /** Address of a picture of the repository. */
   readonly asset: (path: string) => string
 }
 

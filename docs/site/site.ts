@@ -56,12 +56,8 @@ export async function configure(eleventy: Eleventy): Promise<object> {
   const readme = readFileSync('README.md', 'utf8')
   const hasLab = existsSync('dist-lab/index.html')
 
-  const assets = new Map<string, string>()
-  const asset = (path: string) => {
-    const address = `/${path.replace(/^docs\//, '')}`
-    assets.set(path, address)
-    return address
-  }
+  // The pictures of the walkthroughs are copied whole, below.
+  const asset = (path: string) => `/${path.replace(/^docs\//, '')}`
   const places = { pages: new Map(pages.map(({ path, url }) => [path, url])), asset }
   let markdown: MarkdownIt | undefined
   eleventy.amendLibrary('md', (md) => {
