@@ -15,13 +15,16 @@ let loaded: Library | undefined
  * @throws SluiceError when it is not installed
  */
 export async function loadLibrary(user: string): Promise<void> {
-  loaded ??= await import('gpu.js').catch((error: Error) => {
-    throw new SluiceError(
-      user,
-      `gpu.js translates the kernels that a program declares itself, and cannot be loaded (${error.message.split('\n')[0]}); ` +
-        'install it: npm install gpu.js@2.24.1',
-    )
-  })
+  // A CommonJS package: of a bundle's chunk only the default is sure to be there, and in Node it is the same.
+  loaded ??= (
+    await import('gpu.js').catch((error: Error) => {
+      throw new SluiceError(
+        user,
+        `gpu.js translates the kernels that a program declares itself, and cannot be loaded (${error.message.split('\n')[0]}); ` +
+          'install it: npm install gpu.js@2.24.1',
+      )
+    })
+  ).default as unknown as Library
 }
 
 /** @throws SluiceError before `loadLibrary` */

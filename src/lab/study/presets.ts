@@ -87,14 +87,14 @@ export const studyPresets: Readonly<Record<string, StudySettings>> = {
     main: { variants: mainVariants, size: 'base', steps: 1500 },
     rates: {
       variants: rateVariants,
-      learningRates: [3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
+      learningRates: [3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1],
       size: 'base',
       steps: 700,
       seeds: 3,
     },
     scaling: noScaling,
     // Not those from which the set-up was chosen, 1 to 4.
-    seeds: [11, 12, 13, 14, 15],
+    seeds: [11, 12, 13, 14, 15, 16, 17, 18, 19, 20],
     evaluateEvery: 150,
   },
   text: {
