@@ -86,7 +86,7 @@ export const armFieldsOf: readonly [typeof armFields, typeof armFields] = [
 type PlainKey = Exclude<keyof LabState, 'taskOptions' | 'arms'>
 
 /**
- * The default model is the smallest found in which a sink forms soon, whatever the seed. After 300 steps its stronger head gives the
+ * The default model is the smallest found in which a sink forms soon. After 300 steps its stronger head gives the
  * first token 48, 37, 30 and 33 % of its attention without a gate, 12, 6, 18 and 10 % with one (seeds 1 to 4, the mean over 8
  * held-out sequences; 7 % is the uniform share); after all 1500, 60, 38, 39 and 38 % against 13, 12, 20 and 10 %. Steps of 16
  * sequences, two and three layers and other rates were slower or hung on the seed.
