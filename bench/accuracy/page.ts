@@ -93,7 +93,7 @@ ${tableInMarkdown(functionTable('Functions of two', devices, functions.two))}
 round.
 
 - \`gelu\`, \`silu\`: far out on the negative side the result is x times a tiny sigmoid, and the exponential carries the rounding of its
-  argument, which is large: gelu(-10) is 0 to any sum that it is part of. Against the largest result they are exact to a unit.
+  argument, which is large: gelu(-10) is 0 to any sum that it is part of.
 - WGSL asks for less than float32 holds. \`log\` near 1, \`tanh\` near 0 and what is made of them are right to some 2⁻²⁴ of 1, not of
   themselves; exponentials carry the rounding of x log₂ e. \`sin\` and \`cos\` are our own up to 8192 and the adapter's beyond, which is where
   the worst lie.
@@ -104,8 +104,8 @@ ${tableInMarkdown(worstTable(devices, 4))}
 ${tableInMarkdown(sumTable(devices))}
 
 The number is the error over u Σ|terms|, u = 2⁻²⁴; of \`softmax\` and \`logsumexp\` over u times the result. In any order a sum of n terms is
-within n - 1 of these (Higham, *Accuracy and Stability of Numerical Algorithms*, section 4.2); that bound is what the parity tests of
-long sums use. Sums in several vectors and blocks stay far below it.
+within n - 1 of these (Higham, *Accuracy and Stability of Numerical Algorithms*, section 4.2); the tests hold sums and products to it.
+Sums in several vectors and blocks stay far below it.
 
 ${devices.map(({ name, description }) => `- ${name}: ${description}`).join('\n')}
 `

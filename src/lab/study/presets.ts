@@ -30,7 +30,7 @@ const scalingVariants = ['baseline', 'g1-elementwise', 'gated-delta-hybrid']
 
 /** Heads of 32, as a norm of queries and keys bounds the logits by the root of the head's width: with 16 attention cannot be sharp. */
 const base = { width: 64, layers: 3, heads: 2, headWidth: 32, feedForwardWidth: 192 }
-/** The size in which the start token drew attention from every seed (0.28 to 0.36 of it, from four); with three layers it did from some. */
+/** The size in which the start token drew 0.28 to 0.36 of the attention from each of four seeds; with three layers it did from some. */
 const oneLayer = { ...base, layers: 1 }
 const small = { width: 32, layers: 2, heads: 2, headWidth: 16, feedForwardWidth: 96 }
 const large = { width: 96, layers: 4, heads: 3, headWidth: 32, feedForwardWidth: 288 }
