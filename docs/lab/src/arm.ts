@@ -54,7 +54,7 @@ export class ArmRun {
     return {
       name: config.name,
       config: JSON.parse(JSON.stringify(config)),
-      parameters: model.parameters().reduce((sum, { size }) => sum + size, 0),
+      parameters: model.parameterCount,
       layerTypes,
       heads,
       gate: isGated ? `${gate.position} ${gate.grain} ${gate.act}` : undefined,

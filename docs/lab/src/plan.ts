@@ -80,7 +80,7 @@ function configOf(choice: RunChoice, arm: ArmChoice, name: string): Record<strin
 /** Heads of at least 32, as the norm of queries and keys bounds logits by the root of a head's width; even, for rotary positions. */
 const headWidth = (width: number, heads: number): number => Math.max(32, 2 * Math.ceil(width / heads / 2))
 
-const hasAttention = ({ mixer }: ArmChoice): boolean => mixer === 'attention' || mixer === 'hybrid'
+export const hasAttention = ({ mixer }: ArmChoice): boolean => mixer === 'attention' || mixer === 'hybrid'
 
 function mixing(arm: ArmChoice): Record<string, unknown> {
   const { mixer, gate: position, grain, activation: act } = arm

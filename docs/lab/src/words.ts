@@ -1,7 +1,7 @@
 /** What things are called on the page. */
 import { formatFixed } from '../../../src/train/report/format.ts'
 import { tokenLabel } from '../../../src/train/report/markup.ts'
-import type { ArmChoice } from './plan.ts'
+import { type ArmChoice, hasAttention } from './plan.ts'
 
 export const armNames = ['A', 'B'] as const
 export const arms = [0, 1] as const
@@ -51,8 +51,6 @@ export function optionWords(key: string): string {
   const words = key.replace(/([a-z])([A-Z])/g, (_, before: string, after: string) => `${before} ${after.toLowerCase()}`)
   return words[0]!.toUpperCase() + words.slice(1)
 }
-
-export const hasAttention = ({ mixer }: ArmChoice): boolean => mixer === 'attention' || mixer === 'hybrid'
 
 /** What an arm is, in a few words. */
 export function describe(arm: ArmChoice): string {

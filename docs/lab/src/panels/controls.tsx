@@ -1,20 +1,10 @@
 /** What the two runs are: data, size, training, and what each arm mixes its tokens with. Every change begins both runs anew. */
 import { tasks } from '../../../../src/train/tasks.ts'
 import type { Controller } from '../controller.ts'
-import type { ArmChoice } from '../plan.ts'
+import { type ArmChoice, hasAttention } from '../plan.ts'
 import { armFieldsOf, defaultState, fields, initialTaskOptions, longestText, optionNumber } from '../state.ts'
 import type { View } from '../view.ts'
-import {
-  activationWords,
-  armNames,
-  arms,
-  gateWords,
-  grainWords,
-  hasAttention,
-  mixerWords,
-  optionWords,
-  taskWords,
-} from '../words.ts'
+import { activationWords, armNames, arms, gateWords, grainWords, mixerWords, optionWords, taskWords } from '../words.ts'
 import { ChoiceControl, FlagControl, NumberControl } from './field.tsx'
 
 interface Props {
