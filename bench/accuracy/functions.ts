@@ -1,21 +1,15 @@
 /** Every elementwise function on a device, over float32. */
 
-import {
-  type Accuracy,
-  accuracy,
-  everyFloat32,
-  oneArgument,
-  pairsOfFloat32,
-  twoArguments,
-} from '../../src/check/index.ts'
+import { type Accuracy, accuracy, float32Inputs, oneArgument, twoArguments } from '../../src/check/index.ts'
 import type { Device } from '../../src/device/device.ts'
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts'
 
 /** @param stride every stride-th pattern of bits is looked at; odd, so that every mantissa comes */
 export async function measureFunctions(device: string, stride: number): Promise<Accuracy[]> {
   const found: Accuracy[] = []
-  for (const name of oneArgument) found.push(await accuracy(name, device, everyFloat32(stride)))
-  for (const name of twoArguments) found.push(await accuracy(name, device, pairsOfFloat32(stride)))
+  for (const name of [...oneArgument, ...twoArguments]) {
+    found.push(await accuracy(name, device, float32Inputs(name, stride)))
+  }
   return found
 }
 

@@ -120,6 +120,11 @@ export function* pairsOfFloat32(stride: number): Generator<[Float32Array, Float3
   }
 }
 
+/** `everyFloat32` or `pairsOfFloat32`, as many numbers as the operation takes. */
+export function float32Inputs(operation: string, stride: number): Iterable<readonly Float32Array[]> {
+  return (twoArguments as readonly string[]).includes(operation) ? pairsOfFloat32(stride) : everyFloat32(stride)
+}
+
 /**
  * Measures an elementwise operation on a device.
  *

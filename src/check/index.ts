@@ -3,7 +3,15 @@ import '../ops/methods.ts'
 
 import '../index.ts'
 
-export { type Accuracy, accuracy, everyFloat32, oneArgument, pairsOfFloat32, twoArguments } from './accuracy.ts'
+export {
+  type Accuracy,
+  accuracy,
+  everyFloat32,
+  float32Inputs,
+  oneArgument,
+  pairsOfFloat32,
+  twoArguments,
+} from './accuracy.ts'
 export { type AttentionInputs, arb, type DeltaRuleInputs } from './arbitraries.ts'
 export { type CheckAllOptions, type CheckKind, type CheckRow, checkAll, checkOp, searchKind } from './check-op.ts'
 export type { DifferenceOptions } from './differences.ts'

@@ -6,7 +6,7 @@ import type { DeviceAccuracy } from '../../bench/accuracy/page.ts'
 import { measureSums } from '../../bench/accuracy/sums.ts'
 import * as maps from '../../kernels/elementwise.ts'
 import { unitInLastPlace } from '../../src/check/accuracy.ts'
-import { accuracy, everyFloat32, oneArgument, pairsOfFloat32, twoArguments } from '../../src/check/index.ts'
+import { accuracy, float32Inputs, oneArgument, twoArguments } from '../../src/check/index.ts'
 import { CpuDevice } from '../../src/device/cpu/cpu.ts'
 import { registerDevice } from '../../src/device/registry.ts'
 import { defineOp, removeOp } from '../../src/ops/record.ts'
@@ -33,10 +33,7 @@ describe.each(['cpu plain', 'cpu relaxed'])('%s', (name) => {
   })
 
   test.each([...oneArgument, ...twoArguments])('%s', async (operation) => {
-    const inputs = (oneArgument as readonly string[]).includes(operation)
-      ? everyFloat32(stride)
-      : pairsOfFloat32(stride)
-    const found = await accuracy(operation, name, inputs)
+    const found = await accuracy(operation, name, float32Inputs(operation, stride))
     const said = page.functions.find((row) => row.operation === operation)!
     expect(found.cases).toBe(Math.ceil(2 ** 32 / stride))
     expect(found.worst, `at ${found.at}: ${found.got}, exactly ${found.exact}`).toBeLessThanOrEqual(said.worst)

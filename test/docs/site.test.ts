@@ -127,7 +127,7 @@ function serve(folder: string): Promise<Server> {
   return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)))
 }
 
-describe.skipIf(noBrowser)('the site in a browser', () => {
+describe('the site in a browser', noBrowser ? { skip: true, meta: { leftOut: noBrowser } } : {}, () => {
   let server: Server
   let browser: Browser
   let base: string

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { beforeAll, expect, test } from 'vitest'
 import { describeDevice } from '../../bench/accuracy/functions.ts'
 import type { DeviceAccuracy } from '../../bench/accuracy/page.ts'
-import { accuracy, everyFloat32, oneArgument, pairsOfFloat32, twoArguments } from '../../src/check/index.ts'
+import { accuracy, float32Inputs, oneArgument, twoArguments } from '../../src/check/index.ts'
 import { device } from '../../src/index.ts'
 import { describeWebgpu } from './adapter.ts'
 
@@ -25,10 +25,7 @@ describeWebgpu('accuracy', () => {
 
   test.for([...oneArgument, ...twoArguments])('%s', async (operation, { skip }) => {
     if (!page) skip('docs/accuracy.md is of another version of this driver')
-    const inputs = (oneArgument as readonly string[]).includes(operation)
-      ? everyFloat32(stride)
-      : pairsOfFloat32(stride)
-    const found = await accuracy(operation, 'webgpu', inputs)
+    const found = await accuracy(operation, 'webgpu', float32Inputs(operation, stride))
     const said = page!.functions.find((row) => row.operation === operation)!
     expect(found.worst, `at ${found.at}: ${found.got}, exactly ${found.exact}`).toBeLessThanOrEqual(said.worst)
     // The page counted more numbers, these among them.
