@@ -39,6 +39,14 @@ export function Matrix({ rows, columns, values, paint, label, cell, first, row, 
     if (canvas.current) paint(canvas.current, values)
   }, [values, paint])
 
+  // Keys may come faster than the page is drawn: the next one goes on from the last, not from what is seen.
+  const latest = useRef(cell)
+  latest.current = cell
+  const pointAt = (place: Place | undefined, byKey: boolean): void => {
+    latest.current = place
+    point(place, byKey)
+  }
+
   const placeOf = (event: MouseEvent): Place => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect()
     return [
@@ -49,10 +57,10 @@ export function Matrix({ rows, columns, values, paint, label, cell, first, row, 
   const press = (event: KeyboardEvent): void => {
     const move = moves[event.key]
     if (move) {
-      const from = cell ?? first
-      point(cell ? [clamp(from[0] + move[0], rows), clamp(from[1] + move[1], columns)] : from, true)
-    } else if (event.key === 'Enter' && cell && choose) choose(cell)
-    else if (event.key === 'Escape') point(undefined, true)
+      const from = latest.current
+      pointAt(from ? [clamp(from[0] + move[0], rows), clamp(from[1] + move[1], columns)] : first, true)
+    } else if (event.key === 'Enter' && latest.current && choose) choose(latest.current)
+    else if (event.key === 'Escape') pointAt(undefined, true)
     else return
     event.preventDefault()
   }

@@ -30,7 +30,9 @@ export function PassagePanel({ view, controller }: Props) {
   const T = look.tokens.length
   const rows = arms.map((arm) => rowOf(view, arm))
   const press = (event: KeyboardEvent): void => {
-    const next = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: T - 1 }[
+    // Keys may come faster than the page is drawn.
+    const now = followed(controller.view)
+    const next = { ArrowLeft: now - 1, ArrowUp: now - 1, ArrowRight: now + 1, ArrowDown: now + 1, Home: 0, End: T - 1 }[
       event.key
     ]
     if (next === undefined) return
