@@ -19,21 +19,6 @@ export interface NumberField extends Field<number> {
   readonly greatest: number
 }
 
-/** An integer from `least` to `greatest`. */
-export function integer(initial: number, least: number, greatest: number): NumberField {
-  return {
-    initial,
-    least,
-    greatest,
-    expected: `an integer from ${least} to ${greatest}`,
-    read(text) {
-      const value = decimal(text)
-      return Number.isInteger(value) && value! >= least && value! <= greatest ? value : undefined
-    },
-    write: String,
-  }
-}
-
 /** A number from `least` to `greatest`. */
 export function real(initial: number, least: number, greatest: number): NumberField {
   return {
@@ -46,6 +31,19 @@ export function real(initial: number, least: number, greatest: number): NumberFi
       return value !== undefined && value >= least && value <= greatest ? value : undefined
     },
     write: String,
+  }
+}
+
+/** An integer from `least` to `greatest`. */
+export function integer(initial: number, least: number, greatest: number): NumberField {
+  const field = real(initial, least, greatest)
+  return {
+    ...field,
+    expected: `an integer from ${least} to ${greatest}`,
+    read(text) {
+      const value = field.read(text)
+      return Number.isInteger(value) ? value : undefined
+    },
   }
 }
 

@@ -1,22 +1,17 @@
 /** What both models make of the followed token, in numbers; and, when asked for, of every token before it. */
-import { useState } from 'preact/hooks'
-import type { Both } from '../protocol.ts'
 import { followed, type View } from '../view.ts'
 import { armNames, arms, shown, shownShare, shownToken } from '../words.ts'
+import { ArmTable, both, LongTable, type Row } from './tables.tsx'
 
 interface Props {
   readonly view: View
 }
-
-/** A row of the table: what it is, and a cell for each arm. */
-type Row = readonly [title: string, cells: Both<string>]
 
 function rowsOf(view: View): Row[] {
   const look = view.look!
   const labels = view.started!.labels
   const at = followed(view)
   const T = look.tokens.length
-  const both = (cell: (arm: 0 | 1) => string): Both<string> => [cell(0), cell(1)]
   const perHead = (
     values: Float32Array | undefined,
     heads: number,
@@ -64,28 +59,7 @@ export function FollowedToken({ view }: Props) {
         After <span class="token followed">{shownToken(started.labels[look.tokens[at]!]!)}</span> at {at}
       </h3>
       <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <td />
-              {arms.map((arm) => (
-                <th key={arm} scope="col" class={`arm-${arm}`}>
-                  Run {armNames[arm]}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {rowsOf(view).map(([title, cells]) => (
-              <tr key={title}>
-                <th scope="row">{title}</th>
-                {arms.map((arm) => (
-                  <td key={arm}>{cells[arm]}</td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <ArmTable rows={rowsOf(view)} />
       </div>
       <AttentionTable view={view} />
     </section>
@@ -94,7 +68,6 @@ export function FollowedToken({ view }: Props) {
 
 /** The maps as a table: what the followed token attends to. */
 function AttentionTable({ view }: Props) {
-  const [isOpen, setOpen] = useState(false)
   const { look, started } = view
   const at = followed(view)
   const T = look!.tokens.length
@@ -108,37 +81,35 @@ function AttentionTable({ view }: Props) {
   })
   if (columns.length === 0) return null
   return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>The row of the maps as a table</summary>
-      {isOpen && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must take the focus
-        <section class="scroll tall" tabIndex={0} aria-label="Attention of the followed token">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Key</th>
-                {columns.map(({ title }) => (
-                  <th key={title} scope="col">
-                    {title}
-                  </th>
+    <LongTable
+      summary="The row of the maps as a table"
+      label="Attention of the followed token"
+      table={() => (
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Key</th>
+              {columns.map(({ title }) => (
+                <th key={title} scope="col">
+                  {title}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {Array.from({ length: at + 1 }, (_, key) => (
+              <tr key={key}>
+                <th scope="row">
+                  {key} {shownToken(started!.labels[look!.tokens[key]!]!)}
+                </th>
+                {columns.map(({ title, values }) => (
+                  <td key={title}>{shown(values[key])}</td>
                 ))}
               </tr>
-            </thead>
-            <tbody>
-              {Array.from({ length: at + 1 }, (_, key) => (
-                <tr key={key}>
-                  <th scope="row">
-                    {key} {shownToken(started!.labels[look!.tokens[key]!]!)}
-                  </th>
-                  {columns.map(({ title, values }) => (
-                    <td key={title}>{shown(values[key])}</td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </section>
+            ))}
+          </tbody>
+        </table>
       )}
-    </details>
+    />
   )
 }

@@ -14,13 +14,6 @@ interface Props {
   readonly controller: Controller
 }
 
-/** Mean of the first column. */
-function firstTokenShare(weights: Float32Array, T: number): number {
-  let sum = 0
-  for (let query = 0; query < T; query++) sum += weights[query * T]!
-  return sum / T
-}
-
 export function Maps({ arm, armLook, view, controller }: Props) {
   const tokens = view.look!.tokens
   const T = tokens.length
@@ -39,6 +32,7 @@ export function Maps({ arm, armLook, view, controller }: Props) {
           key={head}
           head={head}
           weights={weights}
+          share={armLook.layers[armLook.layer]!.firstToken![head]!}
           arm={arm}
           view={view}
           controller={controller}
@@ -52,17 +46,18 @@ export function Maps({ arm, armLook, view, controller }: Props) {
 interface HeadProps {
   readonly head: number
   readonly weights: Float32Array
+  /** Mean attention on the first token. */
+  readonly share: number
   readonly arm: Arm
   readonly layer: number
   readonly view: View
   readonly controller: Controller
 }
 
-function Head({ head, weights, arm, layer, view, controller }: HeadProps) {
+function Head({ head, weights, share, arm, layer, view, controller }: HeadProps) {
   const { look, started, cell } = view
   const T = look!.tokens.length
   const name = (position: number): string => shownToken(started!.labels[look!.tokens[position]!]!)
-  const share = useMemo(() => firstTokenShare(weights, T), [weights, T])
   const paint = useMemo(
     () => (canvas: HTMLCanvasElement, values: Float32Array) => paintAttention(canvas, values, T),
     [T],

@@ -1,16 +1,14 @@
 /** Both runs in numbers: as they are now, and at every held-out loss. */
-import { useState } from 'preact/hooks'
 import { formatCompact, formatInteger } from '../../../../src/train/report/format.ts'
-import type { Both } from '../protocol.ts'
 import type { View } from '../view.ts'
 import { armNames, arms, shown, shownShare } from '../words.ts'
+import { ArmTable, both, LongTable, type Row } from './tables.tsx'
 
 interface Props {
   readonly view: View
 }
 
-function rowsOf({ started, histories }: View): (readonly [string, Both<string>])[] {
-  const both = (cell: (arm: 0 | 1) => string): Both<string> => [cell(0), cell(1)]
+function rowsOf({ started, histories }: View): Row[] {
   const measured = (arm: 0 | 1) => histories[arm].measured.at(-1)
   const found = (arm: 0 | 1, key: string): number | undefined => measured(arm)?.found?.[key]
   const report = (arm: 0 | 1) => started!.arms[arm]
@@ -35,28 +33,7 @@ export function Numbers({ view }: Props) {
   return (
     <section class="panel" aria-labelledby="numbers-title">
       <h3 id="numbers-title">In numbers</h3>
-      <table>
-        <thead>
-          <tr>
-            <td />
-            {arms.map((arm) => (
-              <th key={arm} scope="col" class={`arm-${arm}`}>
-                Run {armNames[arm]}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rowsOf(view).map(([title, cells]) => (
-            <tr key={title}>
-              <th scope="row">{title}</th>
-              {arms.map((arm) => (
-                <td key={arm}>{cells[arm]}</td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <ArmTable rows={rowsOf(view)} />
       <LogTable view={view} />
     </section>
   )
@@ -64,56 +41,53 @@ export function Numbers({ view }: Props) {
 
 /** The curves as a table. */
 function LogTable({ view }: Props) {
-  const [isOpen, setOpen] = useState(false)
   const [a, b] = view.histories
   const steps = [...new Set([...a.measured, ...b.measured].map(({ step }) => step))].sort((x, y) => y - x)
   const at = (arm: 0 | 1, step: number) => view.histories[arm].measured.find((entry) => entry.step === step)
   return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>The curves as a table</summary>
-      {isOpen && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must take the focus
-        <section class="scroll tall" tabIndex={0} aria-label="The curves as a table">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Step</th>
+    <LongTable
+      summary="The curves as a table"
+      label="The curves as a table"
+      table={() => (
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Step</th>
+              {arms.map((arm) => (
+                <th key={arm} scope="col" class={`arm-${arm}`}>
+                  Loss {armNames[arm]}
+                </th>
+              ))}
+              {arms.map((arm) => (
+                <th key={arm} scope="col" class={`arm-${arm}`}>
+                  First token {armNames[arm]}
+                </th>
+              ))}
+              {arms.map((arm) => (
+                <th key={arm} scope="col" class={`arm-${arm}`}>
+                  Largest {armNames[arm]}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {steps.map((step) => (
+              <tr key={step}>
+                <th scope="row">{step}</th>
                 {arms.map((arm) => (
-                  <th key={arm} scope="col" class={`arm-${arm}`}>
-                    Loss {armNames[arm]}
-                  </th>
+                  <td key={arm}>{shown(at(arm, step)?.heldOutLoss)}</td>
                 ))}
                 {arms.map((arm) => (
-                  <th key={arm} scope="col" class={`arm-${arm}`}>
-                    First token {armNames[arm]}
-                  </th>
+                  <td key={arm}>{shownShare(at(arm, step)?.found?.firstToken)}</td>
                 ))}
                 {arms.map((arm) => (
-                  <th key={arm} scope="col" class={`arm-${arm}`}>
-                    Largest {armNames[arm]}
-                  </th>
+                  <td key={arm}>{largest(at(arm, step)?.found?.largestActivation)}</td>
                 ))}
               </tr>
-            </thead>
-            <tbody>
-              {steps.map((step) => (
-                <tr key={step}>
-                  <th scope="row">{step}</th>
-                  {arms.map((arm) => (
-                    <td key={arm}>{shown(at(arm, step)?.heldOutLoss)}</td>
-                  ))}
-                  {arms.map((arm) => (
-                    <td key={arm}>{shownShare(at(arm, step)?.found?.firstToken)}</td>
-                  ))}
-                  {arms.map((arm) => (
-                    <td key={arm}>{largest(at(arm, step)?.found?.largestActivation)}</td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </section>
+            ))}
+          </tbody>
+        </table>
       )}
-    </details>
+    />
   )
 }
