@@ -28,17 +28,19 @@ export class MemoryFiles implements CheckpointFiles {
   }
 
   async create(path: string) {
-    this.#contents.set(path, new Uint8Array())
+    const parts: Uint8Array[] = []
     return {
-      write: async (bytes: Uint8Array) => {
-        const before = this.#contents.get(path)!
-        const joined = new Uint8Array(before.length + bytes.length)
-        joined.set(before)
-        joined.set(bytes, before.length)
-        this.#contents.set(path, joined)
-      },
+      write: async (bytes: Uint8Array) => void parts.push(bytes.slice()),
       async sync() {},
-      async close() {},
+      close: async () => {
+        const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+        let at = 0
+        for (const part of parts) {
+          whole.set(part, at)
+          at += part.length
+        }
+        this.#contents.set(path, whole)
+      },
     }
   }
 

@@ -36,6 +36,9 @@ export interface SessionOptions {
   files?: CheckpointFiles
 }
 
+/** Looks into a model while it is trained. */
+export type ModelLook = (model: Transformer, data: RunData, step: number) => Promise<Record<string, number>>
+
 interface SavedGenerators {
   data: GeneratorState
   weights: GeneratorState
@@ -218,6 +221,23 @@ export class TrainingSession {
   /** Since this session began; 0 when there was no step. */
   get sessionTokensPerSecond(): number {
     return this.sessionSeconds > 0 ? (this.#tokens - this.#before.tokens) / this.sessionSeconds : 0
+  }
+
+  /**
+   * `step`, with the held-out loss where the configuration asks for one and after the last step, written into the log.
+   *
+   * @param look looks into the model after a held-out loss, and leaves it as it is; what it finds goes into the log
+   * @throws Divergence as `step` and `evaluate` do
+   */
+  async loggedStep(look?: ModelLook): Promise<LogEntry> {
+    const entry = await this.step()
+    if (entry.step % this.config.evaluateEvery === 0 || this.isComplete) {
+      const { loss, accuracy } = await this.evaluate()
+      Object.assign(entry, { heldOutLoss: loss, heldOutAccuracy: accuracy })
+      if (look) entry.found = await look(this.model, this.data, entry.step)
+    }
+    this.log.add(entry)
+    return entry
   }
 
   /**

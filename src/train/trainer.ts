@@ -5,7 +5,7 @@ import type { TrainConfig } from './config.ts'
 import type { RunData } from './data.ts'
 import type { Evaluation } from './evaluate.ts'
 import type { LogEntry } from './run.ts'
-import { openSession, type SessionOptions, type TrainingSession } from './session.ts'
+import { type ModelLook, openSession, type SessionOptions, type TrainingSession } from './session.ts'
 
 export interface TrainOptions extends SessionOptions {
   /** Stops after the current step, with a checkpoint. */
@@ -13,7 +13,7 @@ export interface TrainOptions extends SessionOptions {
   /** Called after every step. */
   onStep?: (progress: Progress) => void
   /** Called after every held-out loss to look into the model, which it leaves as it is; what it finds goes into the log. */
-  onEvaluate?: (model: Transformer, data: RunData, step: number) => Promise<Record<string, number>>
+  onEvaluate?: ModelLook
 }
 
 export interface Progress extends LogEntry {
@@ -82,17 +82,12 @@ function stoppedByDevice({ folder }: TrainOptions, session: TrainingSession, fau
 
 async function runSteps(options: TrainOptions, session: TrainingSession): Promise<TrainResult> {
   const { config, data, model, log, firstStep } = session
-  const { steps, evaluateEvery, checkpointEvery } = config
+  const { steps, checkpointEvery } = config
   let heldOut: Evaluation | undefined
   while (!session.isComplete && !options.signal?.aborted) {
-    const entry = await session.step()
-    const { step } = entry
-    heldOut = step % evaluateEvery === 0 || step === steps ? await session.evaluate() : undefined
-    if (heldOut) {
-      Object.assign(entry, { heldOutLoss: heldOut.loss, heldOutAccuracy: heldOut.accuracy })
-      if (options.onEvaluate) entry.found = await options.onEvaluate(model, data, step)
-    }
-    log.add(entry)
+    const entry = await session.loggedStep(options.onEvaluate)
+    const { step, heldOutLoss: loss, heldOutAccuracy: accuracy } = entry
+    heldOut = loss === undefined || accuracy === undefined ? undefined : { loss, accuracy }
     const { sessionSeconds, sessionTokensPerSecond: tokensPerSecond } = session
     options.onStep?.({ ...entry, steps, firstStep, tokensPerSecond, sessionSeconds })
     if (step % checkpointEvery === 0 || step === steps) await session.save()

@@ -8,7 +8,7 @@ import { translationsSource } from '../../src/device/gpujs/translations-source.t
 const root = join(import.meta.dirname, '../..')
 
 /** Does what the package's build does: puts the translations in the place of the empty table. */
-export async function translated(): Promise<Plugin> {
+async function translated(): Promise<Plugin> {
   const folder = join(root, 'kernels')
   const modules = new Map<string, Record<string, unknown>>()
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts'))) {
@@ -24,10 +24,10 @@ export async function translated(): Promise<Plugin> {
   }
 }
 
-/** Files by the path that a page asks for them. */
-export async function bundlePage(entry: string): Promise<Map<string, string>> {
+/** Programs and style sheets of a page, by the path that it asks for each with. */
+export async function bundle(entryPoints: readonly { in: string; out: string }[]): Promise<Map<string, string>> {
   const { outputFiles } = await build({
-    entryPoints: [{ in: join(import.meta.dirname, entry), out: 'page' }],
+    entryPoints: [...entryPoints],
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -39,7 +39,12 @@ export async function bundlePage(entry: string): Promise<Map<string, string>> {
     write: false,
     plugins: [await translated()],
   })
-  const files = new Map(outputFiles.map(({ path, text }) => [path, text]))
+  return new Map(outputFiles.map(({ path, text }) => [path, text]))
+}
+
+/** A page with one program. */
+export async function bundlePage(entry: string): Promise<Map<string, string>> {
+  const files = await bundle([{ in: join(import.meta.dirname, entry), out: 'page' }])
   files.set(
     '/',
     '<!doctype html><meta charset="utf-8"><title>Sluice</title><script type="module" src="/page.js"></script>',

@@ -36,15 +36,7 @@ export class ArmRun {
 
   /** One step, measured where the configuration says so, and at the last. */
   async step(): Promise<void> {
-    const { session } = this
-    const entry = await session.step()
-    if (entry.step % session.config.evaluateEvery === 0 || session.isComplete) {
-      const { loss, accuracy } = await session.evaluate()
-      Object.assign(entry, { heldOutLoss: loss, heldOutAccuracy: accuracy })
-      entry.found = await measure(session.model, session.data)
-    }
-    session.log.add(entry)
-    this.untold.push(entry)
+    this.untold.push(await this.session.loggedStep(measure))
   }
 
   report(): ArmReport {
