@@ -50,11 +50,10 @@ function guides(): Source[] {
 
 function walkthroughs(): Source[] {
   const folder = 'docs/walkthroughs'
-  return markdownIn(folder).map((name) =>
-    name === 'README.md'
-      ? source(`${folder}/${name}`, 'walkthroughs', '/walkthroughs/')
-      : source(`${folder}/${name}`, 'walkthroughs', `/walkthroughs/${basename(name, '.md')}/`),
-  )
+  return markdownIn(folder).map((name) => {
+    const place = name === 'README.md' ? '' : `${basename(name, '.md')}/`
+    return source(`${folder}/${name}`, 'walkthroughs', `/walkthroughs/${place}`)
+  })
 }
 
 /** Every page that is a Markdown file, in reading order. */

@@ -59,6 +59,29 @@ const legendAt = (title: string | undefined, names: readonly (string | undefined
   textStyle: { ...text, color: ink },
 })
 
+/** Title, legend and room of a chart with axes. */
+function frame(title: string | undefined, series: readonly { name?: string }[], legend: object = {}) {
+  const names = series.map(({ name }) => name)
+  const named = names.some((name) => name)
+  return {
+    title: title ? { text: title, left: 12, top: 10, textStyle: { ...strong, fontSize: 14 } } : undefined,
+    legend: named ? { ...legendAt(title, names), ...legend } : undefined,
+    grid: {
+      left: 58,
+      right: 24,
+      top: 14 + (title ? 26 : 0) + (named ? 30 : 0) + 20,
+      bottom: 46,
+      outerBoundsMode: 'none' as const,
+    },
+  }
+}
+
+/** The name of a vertical axis, above it. */
+const upright = (name: string) => ({
+  name,
+  nameTextStyle: { ...text, align: 'left' as const, padding: [0, 0, 0, -46] },
+})
+
 /** 0.01, 100, 1e-6 */
 const power = (value: number) => {
   const short = rounded(value)
@@ -92,22 +115,12 @@ export function lineChart({ title, x, y, series, height = 320, ...options }: Lin
     axisLine: { show: true, onZero: false, lineStyle: { color: muted } },
     splitLine: { lineStyle: { color: rule } },
   })
-  const named = series.some(({ name }) => name)
   const whole = series.every(({ values }) => pairs(values).every(([at]) => Number.isInteger(at)))
-  const top = 14 + (title ? 26 : 0) + (named ? 30 : 0) + 20
   return draw(WIDTH, height, {
-    title: title ? { text: title, left: 12, top: 10, textStyle: { ...strong, fontSize: 14 } } : undefined,
-    legend: named
-      ? {
-          ...legendAt(
-            title,
-            series.map(({ name }) => name),
-          ),
-          itemHeight: 4,
-          data: series.flatMap(({ name, style = 'line' }) => (name ? [{ name, icon: legendIcons[style] }] : [])),
-        }
-      : undefined,
-    grid: { left: 58, right: 24, top, bottom: 46, outerBoundsMode: 'none' },
+    ...frame(title, series, {
+      itemHeight: 4,
+      data: series.flatMap(({ name, style = 'line' }) => (name ? [{ name, icon: legendIcons[style] }] : [])),
+    }),
     xAxis: {
       ...axis(options.logX, options.xRange),
       minInterval: whole ? 1 : undefined,
@@ -117,8 +130,7 @@ export function lineChart({ title, x, y, series, height = 320, ...options }: Lin
     },
     yAxis: {
       ...axis(options.logY, options.yRange),
-      name: y,
-      nameTextStyle: { ...text, align: 'left', padding: [0, 0, 0, -46] },
+      ...upright(y),
     },
     series: series.map(({ name, values, style = 'line' }, i) => ({
       name,
@@ -144,17 +156,8 @@ export interface BarChartOptions {
 
 /** Bars side by side in each category. */
 export function barChart({ title, x, y, categories, series, yRange, height = 300 }: BarChartOptions): string {
-  const named = series.some(({ name }) => name)
-  const top = 14 + (title ? 26 : 0) + (named ? 30 : 0) + 20
   return draw(WIDTH, height, {
-    title: title ? { text: title, left: 12, top: 10, textStyle: { ...strong, fontSize: 14 } } : undefined,
-    legend: named
-      ? legendAt(
-          title,
-          series.map(({ name }) => name),
-        )
-      : undefined,
-    grid: { left: 58, right: 24, top, bottom: 46, outerBoundsMode: 'none' },
+    ...frame(title, series),
     xAxis: {
       type: 'category',
       data: [...categories],
@@ -170,8 +173,7 @@ export function barChart({ title, x, y, categories, series, yRange, height = 300
       type: 'value',
       min: yRange?.[0],
       max: yRange?.[1],
-      name: y,
-      nameTextStyle: { ...text, align: 'left', padding: [0, 0, 0, -46] },
+      ...upright(y),
       axisLabel: text,
       splitLine: { lineStyle: { color: rule } },
     },
