@@ -13,6 +13,12 @@ const gateOptions = {
   'options.gateShared': 'one score for all heads, the mean over them; false unless given',
 }
 
+const keysAndValues = {
+  q: '[B, T, H, K]',
+  k: '[B, T, H, K]: rows of length 1, as l2Norm makes them',
+  v: '[B, T, H, V]',
+}
+
 const deltaOptions = {
   'options.scale': 'multiplies q; K^-0.5 unless given',
   'options.state': '[B, H, K, V]: the memory before the first step; zeros unless given',
@@ -94,9 +100,7 @@ console.log(String(applyGate(y, gate).reshape([2, 3]))) // [[0.5 0.5 0.5]
   },
   deltaRule: {
     arguments: {
-      q: '[B, T, H, K]',
-      k: '[B, T, H, K]: rows of length 1, as l2Norm makes them',
-      v: '[B, T, H, V]',
+      ...keysAndValues,
       beta: '[B, T, H]: in [0, 1], or up to 2 for negative eigenvalues',
       ...deltaOptions,
       'options.chunk': 'steps at once; 64 unless given',
@@ -113,9 +117,7 @@ console.log(String(state.reshape([2]))) // [7. 0.]
   },
   gatedDeltaRule: {
     arguments: {
-      q: '[B, T, H, K]',
-      k: '[B, T, H, K]: rows of length 1, as l2Norm makes them',
-      v: '[B, T, H, V]',
+      ...keysAndValues,
       g: '[B, T, H]: logarithm of the decay, 0 or less',
       beta: '[B, T, H]: in [0, 1], or up to 2 for negative eigenvalues',
       ...deltaOptions,
@@ -133,9 +135,7 @@ console.log(String(state.reshape([2]))) // [4. 6.]
   },
   channelDeltaRule: {
     arguments: {
-      q: '[B, T, H, K]',
-      k: '[B, T, H, K]: rows of length 1, as l2Norm makes them',
-      v: '[B, T, H, V]',
+      ...keysAndValues,
       g: '[B, T, H, K]: logarithm of the decay of each channel of the key, 0 or less',
       beta: '[B, T, H]: in [0, 1], or up to 2 for negative eigenvalues',
       ...deltaOptions,
