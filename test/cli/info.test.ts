@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { formatInfo, gatherInfo, type Info, infoCommand } from '../../src/cli/info.ts'
+import { describeAdapter } from '../../src/device/webgpu/adapter.ts'
 import { device } from '../../src/index.ts'
 
 const machine: Pick<Info, 'sluice' | 'runtime' | 'platform' | 'cpu'> = {
@@ -99,6 +100,12 @@ cpu
   computes in  nothing
   reason       ${reason}
 `)
+  })
+
+  it('names an adapter by its description where a runtime gives numbers', () => {
+    const info = { vendor: '65541', architecture: '', device: '0', description: 'llvmpipe (LLVM 15.0.6, 256 bits)' }
+    const adapter = { info, features: new Set(), limits: {} } as unknown as GPUAdapter
+    expect(describeAdapter(adapter, 'navigator.gpu')).toMatchObject({ name: info.description, isSoftware: true })
   })
 
   it('agrees with the registry, here', async () => {
