@@ -102,9 +102,10 @@ class Environments {
     return { name: 'sluice train', fault, printed }
   }
 
-  /** The command in this Node, and what its training printed. */
-  async command(): Promise<{ tried: Tried[]; printed: string }> {
+  /** The command in this Node, and what its training printed, which is left out of the short form. */
+  async command(scale: Scale): Promise<{ tried: Tried[]; printed: string }> {
     const info = await this.#info([process.execPath])
+    if (scale === 'short') return { tried: [info], printed: '' }
     const { printed, ...train } = await this.#train([process.execPath], undefined)
     return { tried: [info, train], printed }
   }
@@ -163,9 +164,10 @@ async function run(scale: Scale, note: Note): Promise<TrustRow[]> {
   try {
     const found = new Environments(consumer, await makeJudge(consumer))
     const node = `Node ${process.versions.node}`
-    const numbers = await inTurns(withNumbers.map((each) => () => found.try(each)))
+    const chosen = withNumbers.filter(({ isLong }) => scale === 'whole' || !isLong)
+    const numbers = await inTurns(chosen.map((each) => () => found.try(each)))
     const sentences = await inTurns(withSentence.map((each) => () => found.try(each)))
-    const { tried, printed } = await found.command()
+    const { tried, printed } = await found.command(scale)
     const rows = [
       rowOf(`environments: ${node}, the same numbers`, numbers, note),
       rowOf(`environments: ${node}, one sentence`, sentences, note),

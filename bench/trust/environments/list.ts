@@ -7,6 +7,8 @@ export interface Environment {
   command(program: readonly string[]): readonly string[]
   readonly variables?: Readonly<Record<string, string>>
   readonly isNobody?: boolean
+  /** Left out of the short form. */
+  readonly isLong?: boolean
   /** Threads that must take part, where that is what is tried. */
   readonly threads?: number
   /** What the program is given; `train cpu out` unless given. */
@@ -42,7 +44,7 @@ const needsWebAssembly = /^cpu device: it computes in WebAssembly, which this en
 export const withNumbers: readonly Environment[] = [
   { name: 'as it is', command: node() },
   { name: 'one thread', command: node(), variables: { SLUICE_THREADS: '1' }, threads: 1 },
-  { name: 'three threads', command: node(), variables: { SLUICE_THREADS: '3' }, threads: 3 },
+  { name: 'three threads', command: node(), variables: { SLUICE_THREADS: '3' }, threads: 3, isLong: true },
   { name: 'plain vectors', command: node(), variables: { SLUICE_SIMD: 'plain' } },
   { name: 'one processor', command: (program) => ['taskset', '-c', '0', ...node()(program)], threads: 1 },
   // Newer versions of V8 have no such flag.
@@ -51,8 +53,8 @@ export const withNumbers: readonly Environment[] = [
     : []),
   // From Node 24 on, what permits nothing permits no fsync either.
   ...(major < 24 ? [{ name: 'no worker_threads', command: node(permission, ...files), threads: 1 }] : []),
-  { name: 'a heap of 64 MB', command: node('--max-old-space-size=64') },
-  { name: '4 GB of addresses', command: limited(4_000_000, '--disable-wasm-trap-handler') },
+  { name: 'a heap of 64 MB', command: node('--max-old-space-size=64'), isLong: true },
+  { name: '4 GB of addresses', command: limited(4_000_000, '--disable-wasm-trap-handler'), isLong: true },
 ]
 
 /** Each ends with one sentence. */
