@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The tensor: an immutable value of shape, dtype and a contiguous buffer on a device.
  *
