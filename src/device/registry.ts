@@ -98,6 +98,7 @@ export async function setDevice(name: string): Promise<Device> {
   return chosen
 }
 
+/** The device that tensors are made on unless told otherwise: cpu, or what `setDevice` took. */
 export function defaultDevice(): Device {
   return findDevice(defaultName)
 }
