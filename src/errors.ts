@@ -77,6 +77,7 @@ export const noStack = (): string => ''
  * // 'matmul: [4, 3] @ [4, 5]: inner sizes 3 and 4 differ (at train.ts:12)'
  */
 export class SluiceError extends Error {
+  /** The operation, layer or function that raised it; the message begins with it. */
   readonly operation: string
 
   constructor(operation: string, message: string) {

@@ -16,19 +16,31 @@ import {
 import { recordOf } from './parity.ts'
 import { programArbitrary } from './program.ts'
 
+/** Arguments of `attention` that fit each other; float64 on the reference device. */
 export interface AttentionInputs {
+  /** [B, T, H, D] */
   readonly q: Tensor
+  /** [B, S, KV, D] */
   readonly k: Tensor
+  /** [B, S, KV, D] */
   readonly v: Tensor
+  /** Causal or not. */
   readonly options: AttentionOptions
 }
 
+/** Arguments of `gatedDeltaRule` that fit each other; float64 on the reference device. */
 export interface DeltaRuleInputs {
+  /** [B, T, H, K] */
   readonly q: Tensor
+  /** [B, T, H, K], rows of length 1. */
   readonly k: Tensor
+  /** [B, T, H, V] */
   readonly v: Tensor
+  /** [B, T, H], at most 0. */
   readonly g: Tensor
+  /** [B, T, H] */
   readonly beta: Tensor
+  /** Chunks and mode. */
   readonly options: DeltaRuleOptions
 }
 

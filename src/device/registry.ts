@@ -1,7 +1,7 @@
 /** Which devices there are, and which one is the default. */
 import { SluiceError } from '../errors.ts'
 import { CpuDevice } from './cpu/cpu.ts'
-import type { CpuOptions } from './cpu/settings.ts'
+import type { CpuOptions } from './cpu/options.ts'
 import type { Device } from './device.ts'
 import { profiledHost } from './profile-output.ts'
 import { ReferenceDevice } from './reference/reference.ts'
@@ -98,6 +98,7 @@ export async function setDevice(name: string): Promise<Device> {
   return chosen
 }
 
+/** The device that tensors are made on unless told otherwise: cpu, or what `setDevice` took. */
 export function defaultDevice(): Device {
   return findDevice(defaultName)
 }

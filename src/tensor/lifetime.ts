@@ -9,13 +9,19 @@ import { deepStackHere, SluiceError, stackHere, userPlace } from '../errors.ts'
 import type { Storage } from './storage.ts'
 import type { Tensor } from './tensor.ts'
 
+/** A tensor that nobody has freed. */
 export interface Leak {
+  /** Of the tensor. */
   readonly shape: readonly number[]
+  /** Of its elements. */
   readonly dtype: string
+  /** Name of the device that holds it. */
   readonly device: string
+  /** Its size on the device. */
   readonly bytes: number
   /** `file:line` of the user's own frame that made the tensor, or let it out of its scope. */
   readonly place: string
+  /** The whole stack of `place`. */
   readonly stack: string
 }
 

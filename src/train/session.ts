@@ -19,6 +19,7 @@ import { makeOptimizer, makeSchedule } from './optimizer.ts'
 import { checkpointFolder, clearFolder, type LogEntry, newestCheckpoint, RunLog, readLog, removeLater } from './run.ts'
 import { drawing, type Stepper, stepProgram } from './step.ts'
 
+/** What is trained, where it is kept, and from where it goes on. */
 export interface SessionOptions {
   /** What differs from the defaults; see `TrainConfig`. Not needed when resuming: then only `steps` may change. */
   config?: unknown
@@ -167,11 +168,17 @@ async function openData(
 
 /** A run that is being trained; `openSession` makes it. */
 export class TrainingSession {
+  /** The whole configuration. */
   readonly config: TrainConfig
+  /** What it learns from and is tested on. */
   readonly data: RunData
+  /** The model in training. */
   readonly model: Transformer
+  /** What moves its weights. */
   readonly optimizer: Optimizer
+  /** The model's, by name; of any shapes. */
   readonly parameters: ReadonlyMap<string, Tensor>
+  /** One entry a step. */
   readonly log: RunLog
   /** Steps done when the session began. */
   readonly firstStep: number
@@ -211,10 +218,12 @@ export class TrainingSession {
     this.#tokens = tokens
   }
 
+  /** Steps done, over all sessions. */
   get stepsDone(): number {
     return this.#stepsDone
   }
 
+  /** Whether all steps of the configuration are done. */
   get isComplete(): boolean {
     return this.#stepsDone >= this.config.steps
   }
