@@ -7,10 +7,12 @@ import { parseArgs } from 'node:util'
 import { showMachine, thisMachine } from './machine.ts'
 import { someOf } from './options.ts'
 import { formatTable } from './table.ts'
+import { crash } from './trust/crash.ts'
 import { trustHeadings, trustPage } from './trust/page.ts'
 import type { TrustRow, TrustSuite } from './trust/row.ts'
+import { soakSuite } from './trust/soak.ts'
 
-const suites: readonly TrustSuite[] = []
+const suites: readonly TrustSuite[] = [crash, soakSuite]
 
 const usage = `usage: npm run trust -- [options]
 
