@@ -8,11 +8,12 @@ import { showMachine, thisMachine } from './machine.ts'
 import { someOf } from './options.ts'
 import { formatTable } from './table.ts'
 import { crash } from './trust/crash.ts'
+import { hostile } from './trust/hostile.ts'
 import { trustHeadings, trustPage } from './trust/page.ts'
 import type { TrustRow, TrustSuite } from './trust/row.ts'
 import { soakSuite } from './trust/soak.ts'
 
-const suites: readonly TrustSuite[] = [crash, soakSuite]
+const suites: readonly TrustSuite[] = [crash, soakSuite, hostile]
 
 const usage = `usage: npm run trust -- [options]
 
