@@ -60,10 +60,26 @@ async function findOrigin(options: SessionOptions): Promise<Origin | undefined> 
     throw new SluiceError('train', 'resume needs the folder of the run, or the path of a checkpoint')
   }
   const place = resume === true ? checkpointFolder(folder!) : resume
-  const path = (await newestCheckpoint(place, files)) ?? place
+  const newest = await newestCheckpoint(place, files)
+  if (newest === undefined && resume === true) throw await nothingSaved(folder!, files)
+  const path = newest ?? place
   const checkpoint = await readCheckpoint(path, { files })
   const own = folder !== undefined && (await isInside(path, checkpointFolder(folder)))
   return { ...checkpoint, path, config: savedConfig(path, checkpoint.config), own }
+}
+
+/** Why there is nothing to go on from in the folder of a run. */
+async function nothingSaved(folder: string, files: CheckpointFiles): Promise<SluiceError> {
+  const isThere = await files.list(folder).then(
+    () => true,
+    () => false,
+  )
+  return new SluiceError(
+    'train',
+    isThere
+      ? `${folder} holds no checkpoint: a run that was stopped before its first one is begun again, not resumed`
+      : `there is no folder ${folder}, so no run to resume`,
+  )
 }
 
 async function isInside(path: string, folder: string): Promise<boolean> {
