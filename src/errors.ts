@@ -73,7 +73,7 @@ export const noStack = (): string => ''
  * Every error that Sluice raises on purpose.
  *
  * @example
- * new SluiceError('matmul', '[4, 3] @ [4, 5]: inner sizes 3 and 4 differ').message
+ * new SluiceError('matmul', '[4, 3] @ [4, 5]: inner sizes 3 and 4 differ').operation // 'matmul'
  * // 'matmul: [4, 3] @ [4, 5]: inner sizes 3 and 4 differ (at train.ts:12)'
  */
 export class SluiceError extends Error {

@@ -133,7 +133,7 @@ export interface CheckAllOptions extends Pick<SearchOptions, 'numRuns' | 'seed'>
  *
  * @example
  * const rows = []
- * for await (const row of checkAll({ numRuns: 20 })) rows.push(row)
+ * for await (const row of checkAll({ numRuns: 20, names: ['add', 'matmul'] })) rows.push(row)
  * console.log(formatTable(rows))
  */
 export async function* checkAll(options: CheckAllOptions = {}): AsyncGenerator<CheckRow> {

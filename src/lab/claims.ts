@@ -385,7 +385,7 @@ function sizeOrder(arms: Arms, size: string): number {
  * Every claim with its verdict, in the order of the paper's argument.
  *
  * @example
- * const rows = claims(study).map(({ claim, verdict }) => `${verdict}: ${claim}`)
+ * const rows = claims(measured).map(({ claim, verdict }) => `${verdict}: ${claim}`)
  */
 export function claims(data: StudyData): Claim[] {
   const arms = new Arms(data)

@@ -209,7 +209,7 @@ export function runScope<R>(body: () => R, stack: () => string = stackHere()): R
  *
  * @example
  * const leaks = checkLeaks(() => { randn([2, 3]) })
- * leaks[0].place // 'train.ts:1'
+ * leaks[0].shape // [2, 3]; `place` says where it was made, 'train.ts:1'
  */
 export function checkLeaks(body?: () => void): Leak[] {
   const before = new Set(living.keys())

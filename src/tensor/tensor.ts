@@ -268,7 +268,7 @@ export function isTensor(value: unknown): value is Tensor {
  * @throws SluiceError when `body` is asynchronous: read values after the scope
  *
  * @example
- * const loss = scope(() => model.loss(batch)) // everything else is gone
+ * const loss = scope(() => model.loss(tokens, targets)) // everything else is gone
  */
 export function scope<R>(body: () => R): R {
   return runScope(body)

@@ -132,7 +132,7 @@ export interface LiveOptions {
  *
  * @example
  * const display = new LiveDisplay()
- * for (...) display.update({ name: 'gated', step, steps, loss, tokensPerSecond, seconds })
+ * display.update({ name: 'gated', step: 1, steps: 2000, loss: 4.1, tokensPerSecond: 11120, seconds: 1 }) // after every step
  * display.finish()
  */
 export class LiveDisplay {

@@ -115,7 +115,7 @@ interface Parts {
  * @throws SluiceError for bad configurations and data, before anything is written
  *
  * @example
- * const session = await openSession({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
+ * const session = await openSession({ text: 'to be or not to be '.repeat(200), config: { steps: 100, contextLength: 32 } })
  * const { loss } = await session.step()
  * session.dispose()
  */

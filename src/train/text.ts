@@ -172,7 +172,7 @@ export function textBatch(ids: Int32Array, B: number, T: number, random: RandomS
  * @throws SluiceError when `ids` holds no window of T tokens and their targets
  *
  * @example
- * for (const { inputs, targets } of heldOutBatches(heldOut, 12, 64, 20)) { ... }
+ * const batches = heldOutBatches(heldOut, 2, 64, 20) // at most 20 of [2, 64]
  */
 export function heldOutBatches(ids: Int32Array, B: number, T: number, limit = Number.POSITIVE_INFINITY): TokenBatch[] {
   requireContext('heldOutBatches', ids, B, T)

@@ -63,7 +63,7 @@ export interface TrainResult {
  * @throws DeviceFault when the device is lost or out of memory, naming the checkpoint and the command that goes on from it
  *
  * @example
- * const { model, log } = await train({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
+ * const { model, log } = await train({ text: 'to be or not to be '.repeat(200), config: { steps: 20, contextLength: 32 } })
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const session = await openSession(options)
