@@ -7,13 +7,14 @@ import { parseArgs } from 'node:util'
 import { showMachine, thisMachine } from './machine.ts'
 import { someOf } from './options.ts'
 import { formatTable } from './table.ts'
+import { accuracySuite } from './trust/accuracy.ts'
 import { crash } from './trust/crash.ts'
 import { hostile } from './trust/hostile.ts'
 import { type Tried, trustHeadings, trustPage } from './trust/page.ts'
 import type { TrustSuite } from './trust/row.ts'
 import { soakSuite } from './trust/soak.ts'
 
-const suites: readonly TrustSuite[] = [crash, soakSuite, hostile]
+const suites: readonly TrustSuite[] = [accuracySuite, crash, soakSuite, hostile]
 
 const results = 'bench/results/trust.json'
 
