@@ -7,10 +7,11 @@ import { parseArgs } from 'node:util'
 import { showMachine, thisMachine } from './machine.ts'
 import { someOf } from './options.ts'
 import { formatTable } from './table.ts'
+import { packageSuite } from './trust/package.ts'
 import { trustHeadings, trustPage } from './trust/page.ts'
 import type { TrustRow, TrustSuite } from './trust/row.ts'
 
-const suites: readonly TrustSuite[] = []
+const suites: readonly TrustSuite[] = [packageSuite]
 
 const usage = `usage: npm run trust -- [options]
 
