@@ -9,6 +9,7 @@ import {
   checkRecord,
   evenInteger,
   flag,
+  integerUpTo,
   needKeys,
   nonNegative,
   oneOf,
@@ -190,10 +191,13 @@ const interval: Check = (value) =>
 
 const predictionSchema: Schema<MultiTokenPredictionConfig> = { weight: nonNegative }
 
+/** Far beyond any model: a list is made of them, and a file may say any number. */
+export const mostLayers = 10_000
+
 const transformerSchema: Schema<TransformerConfig & { fullAttentionInterval: number }> = {
   ...sharedSchema,
   vocabularySize: positiveInteger,
-  layers: positiveInteger,
+  layers: integerUpTo(mostLayers),
   layerTypes: layerTypeList,
   fullAttentionInterval: interval,
   delta: record,

@@ -3,6 +3,7 @@ import { SluiceError } from '../errors.ts'
 import { Generator } from '../tensor/random.ts'
 import type { TrainConfig } from './config.ts'
 import { ignoredTarget, taskNamed } from './tasks.ts'
+import { mostTokens } from './tasks-definition.ts'
 import { heldOutBatches, loadText, splitTokens, type TokenBatch, textBatch } from './text.ts'
 import { ByteTokenizer, CharTokenizer, type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'
 
@@ -113,7 +114,16 @@ function taskData(config: TrainConfig, name: string, generator: Generator): RunD
   const task = taskNamed(name)
   const options = { batchSize: config.batchSize, ...config.data.taskOptions }
   const held = new Generator(streamSeed(config.seed, 2))
-  const heldOut = Array.from({ length: config.evaluationBatches }, () => task.generate(held, options))
+  const first = task.generate(held, options)
+  if (first.inputs.length * config.evaluationBatches > mostTokens) {
+    const asked = `${config.evaluationBatches} batches of ${first.B} rows of ${first.T} tokens`
+    throw new SluiceError(
+      'train',
+      `evaluationBatches: ${asked} are too many to hold out; ${mostTokens} tokens are the most`,
+    )
+  }
+  const rest = Array.from({ length: config.evaluationBatches - 1 }, () => task.generate(held, options))
+  const heldOut = [first, ...rest]
   return {
     vocabularySize: heldOut[0].vocabularySize,
     contextLength: heldOut[0].T,

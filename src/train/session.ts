@@ -6,6 +6,7 @@
  */
 import { Divergence, SluiceError } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
+import { count, fieldsOf } from '../nn/validate.ts'
 import type { Optimizer } from '../optim/index.ts'
 import type { HostTensor } from '../tensor/host.ts'
 import type { GeneratorState } from '../tensor/random.ts'
@@ -45,6 +46,9 @@ interface SavedGenerators {
   weights: GeneratorState
 }
 
+const isState = fieldsOf({ seed: count, draws: count })
+const areGenerators = fieldsOf({ data: isState, weights: isState })
+
 /** A checkpoint to go on from. */
 interface Origin extends Checkpoint {
   readonly path: string
@@ -65,7 +69,10 @@ async function findOrigin(options: SessionOptions): Promise<Origin | undefined> 
   const path = newest ?? place
   const checkpoint = await readCheckpoint(path, { files })
   const own = folder !== undefined && (await isInside(path, checkpointFolder(folder)))
-  return { ...checkpoint, path, config: savedConfig(path, checkpoint.config), own }
+  const config = savedConfig(path, checkpoint)
+  const expected = areGenerators(checkpoint.generator)
+  if (expected === null) return { ...checkpoint, path, config, own }
+  throw new SluiceError('train', `${path} cannot be gone on with: its generator is not ${expected}`)
 }
 
 /** Why there is nothing to go on from in the folder of a run. */
@@ -155,6 +162,12 @@ async function openData(
     throw new SluiceError('train', 'a program gave this run its text: resume it there, or give the same text here')
   }
   const data = await loadData(config, text, before?.tokenizer ?? undefined)
+  if (before && (data.vocabularySize !== before.vocabularySize || data.contextLength !== before.contextLength)) {
+    const shown = [before, data].map(
+      ({ vocabularySize, contextLength }) => `${vocabularySize} tokens in ${contextLength}`,
+    )
+    throw new SluiceError('train', `the run learned from ${shown[0]}, its configuration gives it ${shown[1]}`)
+  }
   if (before?.text && data.text && before.text.fingerprint !== data.text.fingerprint) {
     const tokens = data.text.train.length + data.text.heldOut.length
     throw new SluiceError(

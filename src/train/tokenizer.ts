@@ -5,6 +5,7 @@
  */
 
 import { SluiceError } from '../errors.ts'
+import { showValue } from '../shown.ts'
 
 /** What `toJSON` gives and `tokenizerFromJSON` takes. */
 export type TokenizerJSON = { readonly kind: 'character'; readonly characters: string } | { readonly kind: 'byte' }
@@ -166,17 +167,17 @@ export class ByteTokenizer implements Tokenizer {
  */
 export function tokenizerFromJSON(json: unknown): Tokenizer {
   if (typeof json !== 'object' || json === null) {
-    throw new SluiceError('tokenizerFromJSON', `expected an object with a kind, got ${JSON.stringify(json)}`)
+    throw new SluiceError('tokenizerFromJSON', `expected an object with a kind, got ${showValue(json)}`)
   }
   const { kind, characters } = json as { kind?: unknown; characters?: unknown }
   if (kind === 'byte') return new ByteTokenizer()
   if (kind !== 'character') {
-    throw new SluiceError('tokenizerFromJSON', `kind must be 'character' or 'byte', got ${JSON.stringify(kind)}`)
+    throw new SluiceError('tokenizerFromJSON', `kind must be 'character' or 'byte', got ${showValue(kind)}`)
   }
   if (typeof characters !== 'string') {
     throw new SluiceError(
       'tokenizerFromJSON',
-      `a character tokenizer needs characters, a string in the order of the ids, got ${JSON.stringify(characters)}`,
+      `a character tokenizer needs characters, a string in the order of the ids, got ${showValue(characters)}`,
     )
   }
   return new CharTokenizer(characters)

@@ -28,7 +28,7 @@ export interface StudyJobOptions {
 
 /** The model of a job: the variant made from the baseline of its size. */
 export function jobModel({ sizes, matchParameters: match }: StudySettings, { size, variant }: StudyJob): ModelSettings {
-  const base = sizes[size]
+  const base = Object.hasOwn(sizes, size) ? sizes[size] : undefined
   if (!base) {
     throw new SluiceError('study', `there is no size '${size}'; the sizes are ${Object.keys(sizes).join(', ')}`)
   }
