@@ -136,7 +136,7 @@ export async function searchParity(
  * @throws SluiceError with the worst element of the smallest sample that shows it, its seed and path
  *
  * @example
- * (await parity('matmul', 'reference', 'cpu')).worst // 0.1: a tenth of the tolerance
+ * const { worst } = await parity('tanh', 'reference', 'cpu', { numRuns: 50 }) // at most 1: of what is allowed
  */
 export async function parity(
   op: Operation<never[], unknown> | OpRecord | string,

@@ -65,7 +65,7 @@ export function registerDevice(name: string, make: (options: DeviceOptions) => P
  * @throws SluiceError for a name that does not exist, and for webgpu where no adapter answers
  *
  * @example
- * (await device('auto')).name // 'webgpu', or 'cpu' where no GPU answers
+ * (await device('auto')).name // webgpu, or cpu where no GPU answers
  *
  * @example
  * await device('cpu', { threads: 2 }) // before anything else used it

@@ -3,5 +3,5 @@ export interface CpuOptions {
   /** Threads, the main one included; as many as the machine has processors unless given, or SLUICE_THREADS. */
   readonly threads?: number
   /** 'plain', 'relaxed', 'wide' (see simd.ts), or 'auto', the fastest that works here; 'auto' unless given, or SLUICE_SIMD. */
-  readonly simd?: string
+  readonly simd?: 'plain' | 'relaxed' | 'wide' | 'auto'
 }
