@@ -2,14 +2,8 @@
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { environmentVariable } from '../../environment.ts'
 import { SluiceError } from '../../errors.ts'
+import type { CpuOptions } from './options.ts'
 import { chooseSimd, featuresOf, type SimdChoice } from './simd.ts'
-
-export interface CpuOptions {
-  /** Threads, the main one included; as many as the machine has processors unless given, or SLUICE_THREADS. */
-  readonly threads?: number
-  /** 'plain', 'relaxed', 'wide' (see simd.ts), or 'auto', the fastest that works here; 'auto' unless given, or SLUICE_SIMD. */
-  readonly simd?: string
-}
 
 interface ThreadChoice {
   readonly threads: number

@@ -3,7 +3,8 @@ import { EventEmitter } from 'node:events'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { adamW } from '../../../kernels/fused-optimizer.ts'
 import { CpuDevice } from '../../../src/device/cpu/cpu.ts'
-import { type CpuOptions, cpuSettings } from '../../../src/device/cpu/settings.ts'
+import type { CpuOptions } from '../../../src/device/cpu/options.ts'
+import { cpuSettings } from '../../../src/device/cpu/settings.ts'
 import { environmentVariable } from '../../../src/environment.ts'
 import { DeviceFault, SluiceError } from '../../../src/errors.ts'
 
@@ -52,7 +53,7 @@ describe('threads', () => {
 describe('WebAssembly', () => {
   test('is named where there is none, with what to do', () => {
     vi.stubGlobal('WebAssembly', undefined)
-    for (const simd of ['plain', 'relaxed']) {
+    for (const simd of ['plain', 'relaxed'] as const) {
       expect(refusal({ simd })).toMatch(/^cpu device: it computes in WebAssembly, which .*--device reference/)
     }
   })
@@ -61,7 +62,7 @@ describe('WebAssembly', () => {
     vi.spyOn(WebAssembly, 'Module').mockImplementation(function refuse(): never {
       throw new WebAssembly.CompileError('Wasm SIMD unsupported')
     })
-    for (const simd of ['plain', 'relaxed']) {
+    for (const simd of ['plain', 'relaxed'] as const) {
       expect(refusal({ simd })).toMatch(
         /^cpu device: it computes in vectors of WebAssembly \(SIMD\), .*--device reference/,
       )
