@@ -21,8 +21,8 @@ const scales = {
   whole: { milliseconds: 20_000, bombBytes: 24 * 2 ** 20, every: 1 },
 } as const
 
-/** Milliseconds after which a process that still reads the same input hangs, however busy the machine. */
-const patience = 300_000
+/** Seconds after which a process that still reads the same input hangs: of the processor, and on the clock of a busy machine. */
+const patience = { processor: 30, clock: 1200 } as const
 
 const seed = 20261130
 
@@ -53,11 +53,13 @@ async function runChild(given: readonly string[], folder: string): Promise<Ended
   started.stderr.on('data', (part) => {
     errors = `${errors}${part}`.slice(-2000)
   })
-  let [last, since] = [0, Date.now()]
+  let [last, since] = [0, { processor: 0, clock: Date.now() / 1000 }]
   const watch = setInterval(async () => {
-    const { tries } = await currentOf(folder)
-    if (tries !== last) [last, since] = [tries, Date.now()]
-    if (Date.now() - since < patience) return
+    const [{ tries }, processor] = [await currentOf(folder), await processorSeconds(started.pid!)]
+    const now = { processor, clock: Date.now() / 1000 }
+    if (tries !== last) [last, since] = [tries, now]
+    const isPatient = now.processor - since.processor < patience.processor && now.clock - since.clock < patience.clock
+    if (isPatient) return
     hangs = true
     started.kill('SIGKILL')
   }, 1000)
@@ -65,11 +67,19 @@ async function runChild(given: readonly string[], folder: string): Promise<Ended
   clearInterval(watch)
   const shown = errors.split('\n').find((line) => /error|fatal/i.test(line)) ?? errors.slice(-200)
   const fault = hangs
-    ? `it read for more than ${patience / 1000} s`
+    ? `it read for more than ${patience.processor} s`
     : code === 0
       ? undefined
       : `the process ended: ${shown}`
   return { output, fault }
+}
+
+/** Of a process that runs, where the system tells; else 0. */
+async function processorSeconds(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // After the name in parentheses, which may hold anything: user and system time, in hundredths.
+  const [user = 0, system = 0] = status.slice(status.lastIndexOf(')')).split(' ').slice(12, 14).map(Number)
+  return (user + system) / 100
 }
 
 async function inFolder<R>(body: (folder: string) => Promise<R>): Promise<R> {

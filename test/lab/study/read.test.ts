@@ -47,6 +47,7 @@ test.each([
   [{ ...run, job: { ...job, group: 'others' } }, "job must be an object whose group is one of 'main'"],
   [{ ...run, curve: { ...run.curve, step: ['<'] } }, 'curve must be an object whose step is a list, each of it'],
   [{ ...run, measures: { ...run.measures, clamp: 3 } }, 'whose clamp is an object, or null'],
+  [{ ...run, spikes: { ...run.spikes, warmup: -1 } }, 'spikes must be an object whose warmup is an integer'],
   [{ ...run, seconds: '<script>' }, 'seconds must be a number'],
 ])('results are refused: %#', (result, reason) => {
   expect(() => studyRun(result, 'x')).toThrow(reason)
