@@ -148,7 +148,7 @@ describe('what anyone may have written', options, () => {
     await page.locator('[role=option]').first().waitFor()
     expect(await intruders(page)).toEqual([])
     await input.setInputFiles({ name: `2${name}.zip`, mimeType: 'application/zip', buffer: Buffer.from('PK') })
-    await page.getByText('is not a whole zip').waitFor()
+    await page.getByRole('alert').getByText('is not a whole zip').waitFor()
     expect(await intruders(page)).toEqual([])
     expect(offences).toEqual([])
     await page.context().close()
