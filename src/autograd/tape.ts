@@ -66,7 +66,7 @@ export function withRecording<R>(on: boolean, body: () => R): R {
  * @throws SluiceError when `body` is asynchronous: it would go on after recording is on again
  *
  * @example
- * const y = noGrad(() => model.forward(x))
+ * const y = noGrad(() => layer.forward(x))
  */
 export function noGrad<R>(body: () => R): R {
   const result = withRecording(false, body)

@@ -1,8 +1,8 @@
 /** The run that `--resume` goes on with. */
-import { access } from 'node:fs/promises'
+import { access, rename, rm } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative, resolve } from 'node:path'
 import { SluiceError } from '../errors.ts'
-import { writeWhole } from '../hub/files.ts'
+import { splitPath, unfinished, writeWhole } from '../hub/files.ts'
 import { showValue } from '../shown.ts'
 import { archiveExtension, readArchive, textFile } from '../train/archive.ts'
 import { nodeFiles, readCheckpoint } from '../train/checkpoint.ts'
@@ -74,10 +74,15 @@ async function unpackBeside(path: string): Promise<string> {
       `${path} would be unpacked into ${folder}, which is there already: go on with --resume ${folder}, or move it away`,
     )
   }
+  // It gets its name when it is whole: one that was stopped half-way is not taken for the run, and is made anew.
+  const temporary = folder + unfinished
+  await rm(temporary, { recursive: true, force: true })
   for (const [inside, bytes] of files.contents) {
-    const target = join(folder, inside.slice(name.length + 1))
+    const target = join(temporary, inside.slice(name.length + 1))
     await nodeFiles.makeFolder(dirname(target))
     await writeWhole('sluice train', target, (write) => write(bytes))
   }
+  await rename(temporary, folder)
+  await nodeFiles.syncFolder(splitPath(folder)[0])
   return folder
 }

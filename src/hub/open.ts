@@ -96,9 +96,11 @@ export async function loadSafetensors(source: SafetensorsSource): Promise<Safete
   }
 }
 
+/** How tensors are written. */
 export interface SaveSafetensorsOptions {
   /** How floats are written: 'float32', 'float64', 'float16' or 'bfloat16'; as they are unless given. */
   readonly dtype?: WeightDType
+  /** Text by key, into the file's header. */
   readonly metadata?: Readonly<Record<string, string>>
   /** Divides the tensors among files of at most so many bytes of values, with an index; one file unless given. */
   readonly shardBytes?: number

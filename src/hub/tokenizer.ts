@@ -11,6 +11,7 @@ const longestFile = 2 ** 26
 
 /** What is used of the package. */
 export interface TokenizerLibrary {
+  /** Made of tokenizer.json and tokenizer_config.json, parsed; text to ids, ids to text, and the vocabulary. */
   readonly Tokenizer: new (
     tokenizer: object,
     config: object,
@@ -21,6 +22,7 @@ export interface TokenizerLibrary {
   }
 }
 
+/** Which library reads the file. */
 export interface LoadTokenizerOptions {
   /** The package, for programs that have imported it themselves, as bundled ones must; imported when needed unless given. */
   readonly library?: TokenizerLibrary

@@ -19,8 +19,11 @@ export { nodeFiles }
 
 /** What a run needs to go on exactly where it stopped. `config` and `generator` are any JSON values. */
 export interface Checkpoint {
+  /** Steps done. */
   readonly step: number
+  /** Weights and moments, by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>
+  /** The configuration of the run. */
   readonly config: unknown
   /** The state of the random generator. */
   readonly generator: unknown

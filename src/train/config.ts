@@ -52,9 +52,11 @@ export interface ScheduleConfig {
   floor: number
 }
 
+/** A training run: plain JSON, every key with a default; see `trainConfig`. */
 export interface TrainConfig {
   /** Name of the run, and of its folder under `runs`. */
   name: string
+  /** Where the tokens come from. */
   data: DataConfig
   /** The model's own configuration; `transformerConfig` checks it. Vocabulary and context come from here. */
   model: Record<string, unknown>
@@ -62,10 +64,13 @@ export interface TrainConfig {
   batchSize: number
   /** Tokens a sequence, T; a task brings its own. */
   contextLength: number
+  /** Training steps. */
   steps: number
   /** Of weights, data order and dropout. */
   seed: number
+  /** What moves the weights. */
   optimizer: OptimizerConfig
+  /** The learning rate over the steps. */
   schedule: ScheduleConfig
   /** Largest global norm of the gradient; null for none. */
   clip: number | null
@@ -77,6 +82,7 @@ export interface TrainConfig {
   checkpointEvery: number
 }
 
+/** The configuration that `trainConfig({})` gives. */
 export const defaultTrainConfig: TrainConfig = {
   name: 'run',
   data: { text: undefined, tokenizer: 'character', heldOutShare: 0.1, task: undefined, taskOptions: {} },

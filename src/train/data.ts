@@ -7,8 +7,11 @@ import { mostTokens } from './tasks-definition.ts'
 import { heldOutBatches, loadText, splitTokens, type TokenBatch, textBatch } from './text.ts'
 import { ByteTokenizer, CharTokenizer, type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'
 
+/** What a run learns from and is tested on. */
 export interface RunData {
+  /** V, how many tokens there are. */
   readonly vocabularySize: number
+  /** T, tokens a sequence. */
   readonly contextLength: number
   /** What turns text into tokens; a task has none. */
   readonly tokenizer: Tokenizer | undefined
@@ -24,9 +27,11 @@ export interface RunData {
         readonly fingerprint: number
       }
     | undefined
+  /** Batches of the held-out loss, always the same. */
   readonly heldOut: readonly TokenBatch[]
   /** The stream that training batches are drawn from; its state belongs in a checkpoint. */
   readonly generator: Generator
+  /** The next training batch, drawn with `generator`. */
   next(): TokenBatch
 }
 

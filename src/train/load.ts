@@ -82,10 +82,15 @@ export function part(tensors: ReadonlyMap<string, HostTensor>, prefix: string): 
   return new Map([...tensors].flatMap(([name, t]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), t]] : [])))
 }
 
+/** A run as its newest checkpoint has it. */
 export interface LoadedRun {
+  /** With its trained weights. */
   model: Transformer
+  /** What turns text into tokens; a task has none. */
   tokenizer: Tokenizer | undefined
+  /** The configuration it was trained with. */
   config: TrainConfig
+  /** Steps done. */
   step: number
 }
 

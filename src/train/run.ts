@@ -157,7 +157,7 @@ export class RunLog {
     const temporary = `${logFile(folder)}.partial`
     await writing(folder, async () => {
       await mkdir(folder, { recursive: true })
-      await writeFile(temporary, logText(this.entries))
+      await writeFile(temporary, logText(this.entries), { flush: true })
       await rename(temporary, logFile(folder))
     })
   }
@@ -167,14 +167,14 @@ export class RunLog {
     this.#pending += line(entry)
   }
 
-  /** Writes what was added since the last flush. */
+  /** Writes what was added since the last flush, to the disk: a checkpoint is never ahead of its log. */
   async flush(): Promise<void> {
     const text = this.#pending
     this.#pending = ''
     const folder = this.#folder
     if (folder === undefined || text === '') return
     const { appendFile } = await import('node:fs/promises')
-    await writing(folder, () => appendFile(logFile(folder), text))
+    await writing(folder, () => appendFile(logFile(folder), text, { flush: true }))
   }
 }
 

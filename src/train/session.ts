@@ -20,6 +20,7 @@ import { makeOptimizer, makeSchedule } from './optimizer.ts'
 import { checkpointFolder, clearFolder, type LogEntry, newestCheckpoint, RunLog, readLog, removeLater } from './run.ts'
 import { drawing, type Stepper, stepProgram } from './step.ts'
 
+/** What is trained, where it is kept, and from where it goes on. */
 export interface SessionOptions {
   /** What differs from the defaults; see `TrainConfig`. Not needed when resuming: then only `steps` may change. */
   config?: unknown
@@ -63,13 +64,29 @@ async function findOrigin(options: SessionOptions): Promise<Origin | undefined> 
     throw new SluiceError('train', 'resume needs the folder of the run, or the path of a checkpoint')
   }
   const place = resume === true ? checkpointFolder(folder!) : resume
-  const path = (await newestCheckpoint(place, files)) ?? place
+  const newest = await newestCheckpoint(place, files)
+  if (newest === undefined && resume === true) throw await nothingSaved(folder!, files)
+  const path = newest ?? place
   const checkpoint = await readCheckpoint(path, { files })
   const own = folder !== undefined && (await isInside(path, checkpointFolder(folder)))
   const config = savedConfig(path, checkpoint)
   const expected = areGenerators(checkpoint.generator)
   if (expected === null) return { ...checkpoint, path, config, own }
   throw new SluiceError('train', `${path} cannot be gone on with: its generator is not ${expected}`)
+}
+
+/** Why there is nothing to go on from in the folder of a run. */
+async function nothingSaved(folder: string, files: CheckpointFiles): Promise<SluiceError> {
+  const isThere = await files.list(folder).then(
+    () => true,
+    () => false,
+  )
+  return new SluiceError(
+    'train',
+    isThere
+      ? `${folder} holds no checkpoint: a run that was stopped before its first one is begun again, not resumed`
+      : `there is no folder ${folder}, so no run to resume`,
+  )
 }
 
 async function isInside(path: string, folder: string): Promise<boolean> {
@@ -98,7 +115,7 @@ interface Parts {
  * @throws SluiceError for bad configurations and data, before anything is written
  *
  * @example
- * const session = await openSession({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
+ * const session = await openSession({ text: 'to be or not to be '.repeat(200), config: { steps: 100, contextLength: 32 } })
  * const { loss } = await session.step()
  * session.dispose()
  */
@@ -164,11 +181,17 @@ async function openData(
 
 /** A run that is being trained; `openSession` makes it. */
 export class TrainingSession {
+  /** The whole configuration. */
   readonly config: TrainConfig
+  /** What it learns from and is tested on. */
   readonly data: RunData
+  /** The model in training. */
   readonly model: Transformer
+  /** What moves its weights. */
   readonly optimizer: Optimizer
+  /** The model's, by name; of any shapes. */
   readonly parameters: ReadonlyMap<string, Tensor>
+  /** One entry a step. */
   readonly log: RunLog
   /** Steps done when the session began. */
   readonly firstStep: number
@@ -208,10 +231,12 @@ export class TrainingSession {
     this.#tokens = tokens
   }
 
+  /** Steps done, over all sessions. */
   get stepsDone(): number {
     return this.#stepsDone
   }
 
+  /** Whether all steps of the configuration are done. */
   get isComplete(): boolean {
     return this.#stepsDone >= this.config.steps
   }

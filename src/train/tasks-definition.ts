@@ -25,6 +25,7 @@ export type TaskOptions = Readonly<Record<string, number | boolean>>
 
 /** A task, as the registry lists it. */
 export interface TaskDefinition<Options extends TaskOptions = TaskOptions> {
+  /** As `data.task` names it. */
   readonly name: string
   /** What the sequences look like, what is asked, and where the task comes from. */
   readonly doc: string

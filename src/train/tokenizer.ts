@@ -12,12 +12,15 @@ export type TokenizerJSON = { readonly kind: 'character'; readonly characters: s
 
 /** Text to ids and back; `decode(encode(text)) === text` for every text that `encode` takes. */
 export interface Tokenizer {
+  /** Which tokenizer it is, as a configuration names it. */
   readonly kind: TokenizerJSON['kind']
+  /** How many ids there are; they begin at 0. */
   readonly vocabularySize: number
   /** One id per token. Throws a SluiceError that names the first character it cannot encode and its position. */
   encode(text: string): Int32Array
   /** Throws a SluiceError for an id outside [0, vocabularySize). */
   decode(ids: ArrayLike<number>): string
+  /** What `tokenizerFromJSON` makes it of again. */
   toJSON(): TokenizerJSON
 }
 
@@ -156,6 +159,8 @@ export class ByteTokenizer implements Tokenizer {
 
 /**
  * The tokenizer whose `toJSON` gave `json` (the parsed value, not its text).
+ *
+ * @throws SluiceError for anything else
  *
  * @example
  * tokenizerFromJSON({ kind: 'character', characters: 'abc' }).vocabularySize   // 3

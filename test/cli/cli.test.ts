@@ -493,7 +493,7 @@ describe('bad input', () => {
     [['train', '--data', 'text.txt', '--steps', '1.5'], "sluice: --steps must be a whole number from 0, got '1.5'"],
     [['train', '--data', 'text.txt', '--seed', 'x'], "sluice: --seed must be a whole number from 0, got 'x'"],
     [['train', '--data', 'text.txt', '--device', 'tpu'], "device: there is no device 'tpu'"],
-    [['train', '--resume', 'runs/none'], 'readCheckpoint: the folder runs/none/checkpoints cannot be listed'],
+    [['train', '--resume', 'runs/none'], 'train: there is no folder runs/none, so no run to resume'],
     [
       ['train', '--resume', 'runs/damaged'],
       'readCheckpoint: runs/damaged/checkpoints/step-000003.safetensors cannot be used',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { strToU8, zipSync } from 'fflate'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { resumed } from '../../src/cli/resumed.ts'
 import { sample } from '../../src/cli/sample.ts'
 import { trainCommand } from '../../src/cli/train.ts'
 import { SluiceError } from '../../src/errors.ts'
@@ -213,6 +214,21 @@ describe('the command line', () => {
     const refused = await failure(trainCommand.run(['--resume', zip, '--device', 'cpu']))
     expect(refused.message).toMatch(/run\.zip learned the text ".*secret\.txt", which is not in it/)
     expect((await readdir(folder)).sort()).toEqual(['run.zip', 'secret.txt'])
+  })
+
+  it('unpacks anew what was stopped half-way, and takes nothing of it over', async () => {
+    const session = await tiny()
+    await session.step()
+    const folder = await temporaryFolder()
+    const zip = join(folder, 'run.zip')
+    await writeFile(zip, await packRun('lab', await session.snapshot(), [], alphabet))
+    // Of another archive by that name, which had a later step.
+    const left = join(folder, 'run.partial', 'checkpoints')
+    await mkdir(left, { recursive: true })
+    await writeFile(join(left, 'step-000009.safetensors'), 'half')
+    const { folder: unpacked } = await resumed(zip)
+    expect(await readdir(folder)).toEqual(['run', 'run.zip'])
+    expect(await readdir(join(unpacked, 'checkpoints'))).toEqual(['step-000001.safetensors'])
   })
 
   it('samples from a zip, and writes nothing', async () => {

@@ -1,5 +1,5 @@
 /** Resuming: a run that was stopped, crashed or met a full disk ends with the bits of one that was never disturbed. */
-import { appendFile, copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -140,6 +140,23 @@ describe('a checkpoint file', () => {
       expect(error.message).toContain(path.slice(0, -'/step-000001.safetensors'.length))
     }
   })
+})
+
+it('a run that was stopped before its first checkpoint is begun again, and --resume says so', async () => {
+  const folder = join(await temporaryFolder(), 'run')
+  const options = { text: alphabet, config: smallConfig(), folder }
+  const message = async () => (await failure(train({ ...options, resume: true }))).message
+  expect(await message()).toContain(`train: there is no folder ${folder}, so no run to resume`)
+  await mkdir(folder)
+  const begun = `train: ${folder} holds no checkpoint: a run that was stopped before its first one is begun again, not resumed`
+  expect(await message()).toContain(begun)
+  await mkdir(join(folder, 'checkpoints'))
+  await writeFile(join(folder, 'checkpoints', 'step-000003.safetensors.partial'), 'half')
+  await writeFile(join(folder, 'log.jsonl'), '{"step":1}\n')
+  expect(await message()).toContain(begun)
+  const { log } = await left(train(options))
+  expect(log.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6])
+  expect(await checkpointNames(folder)).toEqual(['step-000003.safetensors', 'step-000006.safetensors'])
 })
 
 describe('damage', () => {

@@ -21,26 +21,25 @@ export function chromiumPath(): string | undefined {
   return paths.find((path) => existsSync(path))
 }
 
-/** Files in which a Vulkan driver says where it lies. */
-const software = {
+/** Files in which a Vulkan driver says where it lies; `root` is the project's folder. */
+const softwareIn = (root: string) => ({
   /** Comes with Chromium: no f16, subgroups of 4, at most 256 invocations a workgroup. */
   swiftshader: [
     '/usr/lib/chromium/vk_swiftshader_icd.json',
     ...(process.env.CHROMIUM_PATH ? [join(dirname(process.env.CHROMIUM_PATH), 'vk_swiftshader_icd.json')] : []),
   ],
   /** Mesa's, version 25: f16, subgroups of 8. The 22.3 of Debian 12 is too old for Dawn. */
-  lavapipe: [join(import.meta.dirname, '../../.cache/lavapipe/lvp_icd.json')],
-} as const
+  lavapipe: [join(root, '.cache/lavapipe/lvp_icd.json')],
+})
 
 /** Asks in a process of its own, so that no Vulkan stays loaded here. */
-function hasHardware(): boolean {
+function hasHardware(cwd: string): boolean {
   const ask = `
     const { create } = await import('webgpu')
     const gpu = create([])
     const adapter = await gpu.requestAdapter()
     process.exit(adapter && !adapter.info.isFallbackAdapter ? 0 : 1)`
   try {
-    const cwd = join(import.meta.dirname, '../..')
     execFileSync(process.execPath, ['--input-type=module', '--eval', ask], { cwd, stdio: 'ignore', timeout: 30_000 })
     return true
   } catch {
@@ -48,13 +47,17 @@ function hasHardware(): boolean {
   }
 }
 
-/** Never empty: without a driver the tests still run, to be left out with the reason. */
-export function findDrivers(): Driver[] {
+/**
+ * Never empty: without a driver the tests still run, to be left out with the reason.
+ *
+ * @param root the project's folder
+ */
+export function findDrivers(root: string = join(import.meta.dirname, '../..')): Driver[] {
   // Only silences a warning of Mesa's.
   const quiet: Record<string, string> = process.env.XDG_RUNTIME_DIR ? {} : { XDG_RUNTIME_DIR: '/tmp' }
   if (process.env.VK_DRIVER_FILES) return [{ name: 'webgpu', environment: quiet }]
-  if (hasHardware()) return [{ name: 'hardware', environment: quiet }]
-  const found = Object.entries(software).flatMap(([name, files]): Driver[] => {
+  if (hasHardware(root)) return [{ name: 'hardware', environment: quiet }]
+  const found = Object.entries(softwareIn(root)).flatMap(([name, files]): Driver[] => {
     const file = files.find((path) => existsSync(path))
     return file ? [{ name, environment: { ...quiet, VK_DRIVER_FILES: file } }] : []
   })

@@ -9,6 +9,7 @@ import type { Settings } from './settings.ts'
 /** config.json, parsed. */
 export type Json = Readonly<Record<string, unknown>>
 
+/** Families of models that are read and written. */
 export type FamilyName = 'qwen3' | 'qwen3_next' | 'qwen3_5' | 'qwen3_5_moe'
 
 export interface Family {

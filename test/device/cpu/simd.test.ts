@@ -24,6 +24,7 @@ describe('the variants', () => {
   test('what does not work here is refused with the reason, and so is a name that is none', () => {
     if (nodeMajor < 24) expect(() => chooseSimd('wide')).toThrow('vectors of 256 bits need Node 24 or later')
     else if (chooseSimd(undefined).simd !== 'wide') expect(() => chooseSimd('wide')).toThrow(SluiceError)
+    // @ts-expect-error: from JavaScript
     expect(() => new CpuDevice({ simd: 'fast' })).toThrow(
       "there is no SIMD variant 'fast'; there are auto, plain, relaxed, wide",
     )
