@@ -19,6 +19,7 @@ export type Cells = ArrayLike<number>
 
 /** `this` inside a cell kernel: the coordinates of the output cell, x fastest. */
 export interface KernelThis {
+  /** Column, row and layer of the output cell, from 0. */
   readonly thread: { readonly x: number; readonly y: number; readonly z: number }
 }
 
@@ -48,6 +49,7 @@ export interface MapKernel {
   readonly helpers: readonly AnyFunction[]
 }
 
+/** A plain kernel: one function for every output cell, or one for every number. */
 export type Kernel = CellKernel | MapKernel
 
 /**

@@ -73,10 +73,11 @@ export const noStack = (): string => ''
  * Every error that Sluice raises on purpose.
  *
  * @example
- * new SluiceError('matmul', '[4, 3] @ [4, 5]: inner sizes 3 and 4 differ').message
+ * new SluiceError('matmul', '[4, 3] @ [4, 5]: inner sizes 3 and 4 differ').operation // 'matmul'
  * // 'matmul: [4, 3] @ [4, 5]: inner sizes 3 and 4 differ (at train.ts:12)'
  */
 export class SluiceError extends Error {
+  /** The operation, layer or function that raised it; the message begins with it. */
   readonly operation: string
 
   constructor(operation: string, message: string) {

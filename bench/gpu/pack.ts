@@ -33,7 +33,7 @@ const debianPackages = [
 ]
 
 /** Of the checkout, as the bench finds them: packages that it imports at run time. */
-const modules = ['acorn', 'fast-check', 'pure-rand']
+const modules = ['fast-check', 'pure-rand']
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const target = join(root, '.cache/gpu-pack')

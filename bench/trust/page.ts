@@ -4,7 +4,23 @@ import type { TrustRow } from './row.ts'
 
 export const trustHeadings = ['test', 'tries', 'faults injected', 'losses', 'worst']
 
-export function trustPage(rows: readonly TrustRow[], machine: string): string {
+/** What one suite gave, and where. */
+export interface Tried {
+  readonly name: string
+  readonly rows: readonly TrustRow[]
+  readonly seconds: number
+  readonly machine: string
+}
+
+const titles: Readonly<Record<string, string>> = {
+  crash: 'Crashes',
+  soak: 'Long runs, and runs side by side',
+  hostile: 'Hostile files',
+  environments: 'Environments',
+  package: 'The package',
+}
+
+function section({ name, rows }: Tried): string {
   const cells = rows.map(({ test, tries, faults, losses, worst }) => [
     test,
     tries.toLocaleString('en'),
@@ -12,11 +28,19 @@ export function trustPage(rows: readonly TrustRow[], machine: string): string {
     losses.toLocaleString('en'),
     worst,
   ])
+  return tableInMarkdown({ title: titles[name] ?? name, headings: trustHeadings, rows: cells })
+}
+
+export function trustPage(tried: readonly Tried[]): string {
   return `# Trust
 
-What was done to break it, by \`npm run trust -- --write\` (${machine}). Each change runs a shorter form. A *loss* is a try
-that crashed, hung, lost or left something, or came to another result than the undisturbed one.
+What was done to break it, by \`npm run trust -- --write\`. The gate of every change runs a shorter form, \`npm run trust -- --short\`. A *loss* is a try that
+crashed, hung, lost or left something, or came to another result than the undisturbed one.
 
-${tableInMarkdown({ title: 'Tries and losses', headings: trustHeadings, rows: cells })}
+${tried.map(section).join('\n\n')}
+
+Measured:
+
+${tried.map(({ name, seconds, machine }) => `- ${titles[name] ?? name}: ${machine}; ${seconds} s`).join('\n')}
 `
 }

@@ -13,6 +13,18 @@ const ALIAS = 2097152
 
 export type Kind = 'operation' | 'function' | 'class' | 'interface' | 'type' | 'value'
 
+/** What a class, an interface or a type of an object's form holds. */
+export interface PublicMember {
+  readonly name: string
+  /** Its comment as it stands, tags included; '' where there is none. */
+  readonly doc: string
+  /** The declaration without comment and body. */
+  readonly declaration: string
+  /** Whether it throws in its own body. */
+  readonly throwsItself: boolean
+  readonly line: number
+}
+
 export interface PublicName {
   readonly name: string
   readonly kind: Kind
@@ -24,6 +36,10 @@ export interface PublicName {
   readonly example: string
   /** The declaration without bodies: overloads, members of a class with their comments, a whole interface or type. */
   readonly declaration: string
+  /** Without what an ancestor documents: members marked with `override`. */
+  readonly members: readonly PublicMember[]
+  /** Whether a function throws in its own body. */
+  readonly throwsItself: boolean
   /** From the root of the repository. */
   readonly file: string
   readonly line: number
@@ -68,6 +84,10 @@ function outdent(text: string): string {
 
 interface WithBody extends Node {
   readonly body?: Node
+  /** What an alias stands for. */
+  readonly type?: WithBody
+  /** The parts of an intersection or a union. */
+  readonly types?: readonly WithBody[]
   readonly initializer?: Node
   readonly name?: Node
   readonly members?: readonly WithBody[]
@@ -78,6 +98,11 @@ function headOf(node: WithBody, file: SourceFile, withComment: boolean): string 
   const end = node.body ? node.body.getStart(file) : node.end
   return outdent(file.text.slice(node.getStart(file, withComment), end).trim())
 }
+
+const lineOf = (node: Node, file: SourceFile): number => file.text.slice(0, node.getStart(file)).split('\n').length
+
+/** Whether a function's body, a closure's apart or not, throws. */
+const throws = ({ body }: WithBody): boolean => body !== undefined && /\bthrow /.test(body.getText())
 
 const isHidden = (text: string): boolean =>
   /^((readonly|static|override|async|get|set) )*(#|private |protected )/.test(text)
@@ -90,6 +115,28 @@ function classListing(node: WithBody, file: SourceFile): string {
     .filter((member) => !isHidden(file.text.slice(member.getStart(file), member.end)))
     .map((member) => headOf(member, file, true).replaceAll('\n', '\n  '))
   return `${head.replace(/\{$/, '').trim()} {\n  ${shown.join('\n\n  ')}\n}`
+}
+
+/** Members of a class, an interface, or the object types that an alias is put together from. */
+function memberNodes({ members, type, types }: WithBody): readonly WithBody[] {
+  return members ?? (type ? memberNodes(type) : (types ?? []).flatMap(memberNodes))
+}
+
+function publicMembers(node: WithBody, file: SourceFile): PublicMember[] {
+  return memberNodes(node).flatMap((member) => {
+    const text = file.text.slice(member.getStart(file), member.end)
+    // What an ancestor documents, and what the language defines, need no second docstring.
+    if (isHidden(text) || /^((static|async|readonly) )*(override |\[Symbol)/.test(text)) return []
+    const before = file.text.slice(member.getStart(file, true), member.getStart(file))
+    const comment = before.slice(Math.max(before.lastIndexOf('/**'), 0))
+    return {
+      name: member.name?.getText() ?? text.split('(')[0],
+      doc: openingComment(comment),
+      declaration: headOf(member, file, false),
+      throwsItself: throws(member),
+      line: lineOf(member, file),
+    }
+  })
 }
 
 function findProperty(node: Node, names: readonly string[]): { name: string; value: Node } | undefined {
@@ -115,7 +162,7 @@ function listing(declarations: readonly Node[], flags: number, name: string, typ
 /** The comment that a file opens with: what its one class is, where the class itself says nothing. */
 function openingComment(text: string): string {
   return (
-    /^\/\*\*([\s\S]*?)\*\//
+    /^(?:\/\/\/.*\n)*\/\*\*([\s\S]*?)\*\//
       .exec(text)?.[1]
       .replace(/^\s*\* ?/gm, '')
       .trim() ?? ''
@@ -182,8 +229,10 @@ class Reader {
       declaration: isOperation
         ? `${exported.name}${this.#parameters(symbol)}`
         : listing(declarations, flags, exported.name, type),
+      members: flags & (CLASS | INTERFACE | TYPE_ALIAS) ? publicMembers(node, file) : [],
+      throwsItself: (declarations as WithBody[]).some(throws),
       file: relative(this.#root, file.fileName),
-      line: file.text.slice(0, node.getStart(file)).split('\n').length,
+      line: lineOf(node, file),
       rule: rule && { kind: rule.name as 'vjp' | 'compose', text: outdent(rule.value.getText()) },
     }
   }

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `capture`: a function of tensors, run once and then replayed as a program.
  *

@@ -8,6 +8,7 @@ import { isTensor, type Tensor } from '../tensor/tensor.ts'
 import type { Drawing, OperationBox, TensorBox } from './draw-text.ts'
 import { gradients, reachable } from './tape.ts'
 
+/** How much `draw` draws. */
 export interface DrawOptions {
   /** Most boxes and ellipses that are drawn; 200 unless given. */
   limit?: number

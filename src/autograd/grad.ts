@@ -78,10 +78,12 @@ function isOlder(t: Tensor, since: number): boolean {
 }
 
 /**
- * Runs `fn(...inputs)` keeping only its result, and runs it again when the gradient is asked for.
+ * Runs `fn(...inputs)` keeping only its result, and runs it again when the gradient is asked for. Any shapes.
  *
  * What lies inside is freed after the forward pass. Gradients flow to the inputs and to every parameter that `fn` uses.
  * Random numbers drawn inside are drawn the same in both runs.
+ *
+ * @throws SluiceError when `fn` gives anything but a tensor
  *
  * @example
  * const y = checkpoint((x) => layer.forward(x), x)

@@ -35,7 +35,9 @@ export function unitInLastPlace(value: number): number {
 
 /** Where an operation was furthest off. Errors are in units in the last place. */
 export interface Accuracy {
+  /** Name of the operation. */
   readonly operation: string
+  /** Name of the device. */
   readonly device: string
   /** Results looked at, of all kinds. */
   readonly cases: number
@@ -43,7 +45,9 @@ export interface Accuracy {
   readonly worst: number
   /** Inputs of the worst one, the exact value, and what came. */
   readonly at: readonly number[]
+  /** The exact result there, in float64. */
   readonly exact: number
+  /** What the device gave. */
   readonly got: number
   /** Largest error where the result or an input is subnormal; 2^22 and more is a device that takes them for 0, as a GPU may. */
   readonly subnormal: number

@@ -16,19 +16,31 @@ import {
 import { recordOf } from './parity.ts'
 import { programArbitrary } from './program.ts'
 
+/** Arguments of `attention` that fit each other; float64 on the reference device. */
 export interface AttentionInputs {
+  /** [B, T, H, D] */
   readonly q: Tensor
+  /** [B, S, KV, D] */
   readonly k: Tensor
+  /** [B, S, KV, D] */
   readonly v: Tensor
+  /** Causal or not. */
   readonly options: AttentionOptions
 }
 
+/** Arguments of `gatedDeltaRule` that fit each other; float64 on the reference device. */
 export interface DeltaRuleInputs {
+  /** [B, T, H, K] */
   readonly q: Tensor
+  /** [B, T, H, K], rows of length 1. */
   readonly k: Tensor
+  /** [B, T, H, V] */
   readonly v: Tensor
+  /** [B, T, H], at most 0. */
   readonly g: Tensor
+  /** [B, T, H] */
   readonly beta: Tensor
+  /** Chunks and mode. */
   readonly options: DeltaRuleOptions
 }
 
@@ -43,7 +55,7 @@ function argumentsOf(op: Operation<never[], unknown> | OpRecord | string): fc.Ar
  * that moving them to another device loses nothing.
  *
  * @example
- * fc.assert(fc.property(arb.tensor([2, 3]), (x) => sameValues(x.transpose().transpose(), x)))
+ * fc.assert(fc.property(arb.tensor([2, 3]), (x) => String(x.transpose().transpose()) === String(x)))
  */
 export const arb = {
   /** Sizes from 1 to maxSize (4), rank from minRank (0) to maxRank (3). */

@@ -7,17 +7,25 @@ import { recordOf, searchParity } from './parity.ts'
 import { badInputs, broadcastAdjoint, firstOrder, linearity, noGradient, secondOrder } from './properties.ts'
 import { type Failure, type Outcome, type SampleCheck, type SearchOptions, search, showFailure } from './search.ts'
 
+/**
+ * What is looked at: messages of bad input, first and second gradients, linearity in the cotangent, sums over broadcast
+ * axes, the absence of a gradient, or agreement with the reference device.
+ */
 export type CheckKind = 'bad input' | 'gradient' | 'second order' | 'linearity' | 'broadcast' | 'no gradient' | 'parity'
 
 /** One line of the table: one kind of check of one operation on one device. */
 export interface CheckRow {
+  /** Name of the operation. */
   readonly op: string
+  /** What was looked at. */
   readonly kind: CheckKind
+  /** Name of the device it ran on. */
   readonly device: string
   /** Samples checked; for bad input, the bad inputs. */
   readonly cases: number
   /** The error nearest to its bound, or furthest beyond. */
   readonly worstError: number
+  /** What is allowed there. */
   readonly bound: number
   /** worstError / bound: at most 1, unless it failed. */
   readonly ratio: number
@@ -33,7 +41,7 @@ const sampleChecks: Readonly<Record<string, (record: OpRecord, given: readonly u
   broadcast: broadcastAdjoint,
 }
 
-/** One kind of check of an operation, over samples of its record on the reference device. */
+/** One kind of check of an operation, over samples of its record on the reference device. @throws SluiceError for 'bad input' and 'parity', which look at no samples there */
 export function searchKind(record: OpRecord, kind: CheckKind, options: SearchOptions = {}): Promise<Outcome> {
   const check = kind === 'no gradient' ? noGradient : sampleChecks[kind]
   if (!check) throw new SluiceError('check', `there is no check of samples called '${kind}'`)
@@ -112,6 +120,7 @@ export async function checkOp(
   return rows
 }
 
+/** What `checkAll` looks at, and how often. */
 export interface CheckAllOptions extends Pick<SearchOptions, 'numRuns' | 'seed'> {
   /** Devices to compare with the reference: cpu. */
   devices?: readonly string[]
@@ -124,7 +133,7 @@ export interface CheckAllOptions extends Pick<SearchOptions, 'numRuns' | 'seed'>
  *
  * @example
  * const rows = []
- * for await (const row of checkAll({ numRuns: 20 })) rows.push(row)
+ * for await (const row of checkAll({ numRuns: 20, names: ['add', 'matmul'] })) rows.push(row)
  * console.log(formatTable(rows))
  */
 export async function* checkAll(options: CheckAllOptions = {}): AsyncGenerator<CheckRow> {

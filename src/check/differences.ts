@@ -19,11 +19,13 @@ import { broken, Comparison, type Finding, showIndex, showNumber } from './findi
 /** A function under test: tensors in; a tensor, or a list or record of tensors, out. */
 export type Checked = (...inputs: Tensor[]) => unknown
 
+/** How finite differences are taken, and how near a gradient must come. */
 export interface DifferenceOptions {
   /** The step of the difference, 1e-6. */
   eps?: number
-  /** Allowed: atol + rtol |numeric|. */
+  /** Allowed: atol + rtol |numeric|; 1e-5 unless given. */
   atol?: number
+  /** 1e-3 unless given. */
   rtol?: number
   /**
    * 'elements' measures every element of every input, by two evaluations each. 'direction' measures one random

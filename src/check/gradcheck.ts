@@ -20,7 +20,7 @@ export interface GradcheckResult {
  * Inputs must keep away from kinks by more than `eps`.
  *
  * @param fn tensors in; a tensor, or a list or record of tensors, out
- * @param inputs float tensors, whose gradients are checked, and int32 ones, which are passed on
+ * @param inputs float tensors of any shapes, whose gradients are checked, and int32 ones, which are passed on
  * @throws SluiceError naming the worst element: its input, index, analytic and numeric value, and the inputs that show it
  *
  * @example
@@ -38,7 +38,7 @@ export function gradcheck<Inputs extends Tensor[]>(
  * `gradcheck` of the gradient itself: of <gradient of fn, random projection>, with respect to the inputs and to the
  * cotangents of the outputs.
  *
- * In messages, the inputs after those given are the cotangents.
+ * Inputs of any shapes. In messages, the inputs after those given are the cotangents.
  *
  * @throws SluiceError as `gradcheck`
  *

@@ -17,13 +17,17 @@ import { broken, Comparison, type Finding, showIndex, showNumber } from './findi
 import { targetsOf } from './properties.ts'
 import { type Outcome, type SearchOptions, search, showFailure } from './search.ts'
 
+/** How far two devices were apart. */
 export interface ParityStatistics {
+  /** Name of the operation. */
   readonly op: string
+  /** Names of the device that is taken as right, and of the one that is held against it. */
   readonly devices: readonly [expected: string, compared: string]
   /** Samples that were run on both. */
   readonly cases: number
   /** The largest error relative to what was allowed there: at most 1. */
   readonly worst: number
+  /** The error there, in the result's own unit. */
   readonly worstError: number
   /** What was allowed at the worst one. */
   readonly bound: number

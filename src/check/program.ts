@@ -12,14 +12,15 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { showValue } from './arguments.ts'
 import { drawFrom } from './draw.ts'
 
+/** A random composition of operations, for properties that hold for every program. */
 export interface Program {
   /** The program as text, one assignment a line. */
   readonly description: string
   /** Shapes of the inputs that `run` takes; their values should lie in [-2, 2]. */
   readonly shapes: readonly Shape[]
-  /** Input values that go with it, float64 on the reference device. */
+  /** Input values of these shapes, float64 on the reference device. */
   readonly inputs: readonly Tensor[]
-  /** Runs it. The result has rank 0 and depends on every value that nothing else used. */
+  /** Runs it. The result has shape [] and depends on every value that nothing else used. */
   run(inputs: readonly Tensor[]): Tensor
 }
 

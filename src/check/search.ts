@@ -10,6 +10,7 @@ import { showCall } from './arguments.ts'
 import { drawFrom } from './draw.ts'
 import { broken, type Finding, nothingFound, worse } from './finding.ts'
 
+/** How samples are drawn. */
 export interface SearchOptions {
   /** How many samples are drawn: 200. */
   numRuns?: number
@@ -23,20 +24,27 @@ export interface SearchOptions {
 
 /** A failing sample, as small as shrinking could make it. */
 export interface Failure {
+  /** What is wrong. */
   readonly message: string
   /** The call that shows it. */
   readonly call: string
+  /** The seed of the search, to find it again. */
   readonly seed: number
+  /** Which sample of that seed, as fast-check writes it. */
   readonly path: string
+  /** How many times it was made smaller. */
   readonly shrinks: number
   /** The limit on sizes it was found under, if there was one. */
   readonly maxSize: number | undefined
 }
 
+/** What a search found. */
 export interface Outcome {
   /** Samples that were checked. */
   readonly cases: number
+  /** The error nearest to its bound, or furthest beyond. */
   readonly worst: Finding
+  /** null when every sample passed. */
   readonly failure: Failure | null
 }
 

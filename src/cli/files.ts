@@ -1,8 +1,11 @@
 /** Small files of the command line: JSON in, whole texts out. */
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SluiceError } from '../errors.ts'
-import { writeText } from '../hub/files.ts'
+import { readUpTo, reason, writeText } from '../hub/files.ts'
+
+/** Bytes of a result that a command has kept, and of settings that somebody wrote. */
+const [longestResult, longestObject] = [2 ** 26, 2 ** 20]
 
 /** Writes a text that is whole or not there, in a folder that is made if missing. */
 export async function keepText(command: string, path: string, text: string): Promise<void> {
@@ -13,23 +16,20 @@ export async function keepText(command: string, path: string, text: string): Pro
 /** The JSON in a file; undefined when there is no such file. @throws SluiceError when it cannot be read */
 export async function keptJson(command: string, path: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(path, 'utf8'))
+    return JSON.parse(new TextDecoder().decode(await readUpTo(path, longestResult)))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new SluiceError(
-      command,
-      `${path} cannot be read (${(error as Error).message}); remove it to have it made again`,
-    )
+    throw new SluiceError(command, `${path} cannot be read (${reason(error)}); remove it to have it made again`)
   }
 }
 
 /** The JSON object that a user's file holds; `what` names it in errors. */
 export async function readObject(command: string, what: string, path: string): Promise<Record<string, unknown>> {
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new SluiceError(command, `${what} ${path} cannot be read: ${error.message}`)
+  const bytes = await readUpTo(path, longestObject).catch((error: unknown) => {
+    throw new SluiceError(command, `${what} ${path} cannot be read: ${reason(error)}`)
   })
   try {
-    const value: unknown = JSON.parse(text)
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
   } catch (error) {
     throw new SluiceError(command, `${what} ${path} is not JSON: ${(error as Error).message}`)

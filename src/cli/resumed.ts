@@ -3,8 +3,11 @@ import { access, rename, rm } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative, resolve } from 'node:path'
 import { SluiceError } from '../errors.ts'
 import { splitPath, unfinished, writeWhole } from '../hub/files.ts'
+import { showValue } from '../shown.ts'
 import { archiveExtension, readArchive, textFile } from '../train/archive.ts'
-import { nodeFiles } from '../train/checkpoint.ts'
+import { nodeFiles, readCheckpoint } from '../train/checkpoint.ts'
+import { savedConfig } from '../train/load.ts'
+import { checkpointFolder } from '../train/run.ts'
 import { loadText } from '../train/text.ts'
 
 export interface ResumedRun {
@@ -53,7 +56,17 @@ async function ownText(folder: string): Promise<string | undefined> {
 }
 
 async function unpackBeside(path: string): Promise<string> {
-  const { name, files } = await readArchive(path)
+  const { name, files, text } = await readArchive(path)
+  const checkpoint = await readCheckpoint(checkpointFolder(name), { files })
+  const { text: learned, train } = savedConfig(path, checkpoint)
+  if (learned && text === undefined) {
+    // The configuration of a zip is anybody's; a path in it is not followed.
+    throw new SluiceError(
+      'sluice train',
+      `${path} learned the text ${showValue(train.data.text ?? 'of a program')}, which is not in it: add that text to the zip as ${textFile} beside the log, ` +
+        'or unpack the zip, and resume its folder',
+    )
+  }
   const folder = withoutExtension(path)
   if (await exists(folder)) {
     throw new SluiceError(

@@ -7,8 +7,9 @@ import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
 import { createdNow } from '../lab/report.ts'
 import { checkSameStudy, gatherRuns, studyData } from '../lab/study/gather.ts'
-import { jobConfig, runStudyJob } from '../lab/study/job.ts'
+import { runStudyJob } from '../lab/study/job.ts'
 import { studyPreset, studyPresets } from '../lab/study/presets.ts'
+import { studyRun, studySettings } from '../lab/study/read.ts'
 import { jobName, type StudySettings, shardOf, studyJobs } from '../lab/study/settings.ts'
 import type { StudyJob, StudyRun } from '../lab/study-report/data.ts'
 import { studyTables } from '../lab/study-report/tables.ts'
@@ -60,7 +61,7 @@ async function asked(given: Given): Promise<StudySettings> {
     const changes = await readObject(command, 'the settings', given.settings)
     const unknown = Object.keys(changes).find((key) => !Object.hasOwn(settings, key))
     if (unknown !== undefined) throw new SluiceError(command, noSuch('setting', unknown, Object.keys(settings)))
-    settings = { ...settings, ...changes }
+    settings = studySettings({ ...settings, ...changes })
   }
   const steps = wholeNumber('steps', given.steps)
   const main = {
@@ -74,13 +75,13 @@ async function asked(given: Given): Promise<StudySettings> {
   if (data.text === undefined && data.task === undefined) {
     throw new SluiceError(command, `the preset ${settings.preset} learns a text: give --data FILE`)
   }
-  for (const job of studyJobs(settings)) jobConfig(settings, job)
-  return settings
+  return studySettings(settings)
 }
 
 /** The settings of the study in a folder. */
 async function settingsIn(folder: string): Promise<StudySettings | undefined> {
-  return (await keptJson(command, settingsFile(folder))) as StudySettings | undefined
+  const kept = await keptJson(command, settingsFile(folder))
+  return kept === undefined ? undefined : studySettings(kept)
 }
 
 /** Keeps the settings with the runs; a folder that holds another study is refused. */
@@ -95,8 +96,13 @@ async function settle(folder: string, settings: StudySettings): Promise<void> {
 /** The runs in a folder that have ended. */
 async function finishedRuns(folder: string): Promise<StudyRun[]> {
   const names = await readdir(join(folder, 'runs')).catch((): string[] => [])
-  const results = await Promise.all(names.map((name) => keptJson(command, resultFile(folder, name))))
-  return results.filter((run) => run !== undefined) as StudyRun[]
+  const runs: StudyRun[] = []
+  for (const name of names) {
+    const path = resultFile(folder, name)
+    const kept = await keptJson(command, path)
+    if (kept !== undefined) runs.push(studyRun(kept, path))
+  }
+  return runs
 }
 
 /** Runs one job in this process and keeps its result; its checkpoints are then of no use. */

@@ -5,6 +5,7 @@ import { device } from '../device/registry.ts'
 import { SluiceError } from '../errors.ts'
 import { mixerNamed } from '../lab/mixers.ts'
 import { type MeasuredRun, type ReportOptions, reportData } from '../lab/report.ts'
+import { showValue } from '../shown.ts'
 import { trainConfig } from '../train/config.ts'
 import { LiveDisplay } from '../train/live.ts'
 import { type TrainOptions, type TrainResult, train } from '../train/trainer.ts'
@@ -64,10 +65,7 @@ function sectionOf(name: string, { [name]: section }: Record<string, unknown>): 
   if (section === undefined || (typeof section === 'object' && section !== null && !Array.isArray(section))) {
     return section ?? {}
   }
-  throw new SluiceError(
-    'sluice train',
-    `${name} must be an object in the configuration, got ${JSON.stringify(section)}`,
-  )
+  throw new SluiceError('sluice train', `${name} must be an object in the configuration, got ${showValue(section)}`)
 }
 
 /** Trains with a live line, and stops cleanly on Ctrl-C. */

@@ -18,8 +18,10 @@
 import type { FusedKernel, Grid, Kernel } from '../../kernels/kernel.ts'
 import type { Profile } from './profile.ts'
 
+/** Types of elements. Floats are of one type on a device; int32 is on all. */
 export type DType = 'float32' | 'float64' | 'int32'
 export type FloatType = 'float32' | 'float64'
+/** Elements in host memory, by dtype. */
 export type TypedArray = Float32Array | Float64Array | Int32Array
 
 export interface DeviceBuffer {
@@ -68,15 +70,23 @@ export interface DeviceStatistics {
   readonly bytes: number
 }
 
+/** A place where numbers lie and kernels run. The head of this file says what a device promises. */
 export interface Device {
+  /** As `device(name)` and the option `device` give it. */
   readonly name: string
+  /** The type of all floats on it. */
   readonly floatType: FloatType
+  /** A buffer of `length` elements, contents unspecified. */
   allocate(dtype: DType, length: number): DeviceBuffer
+  /** Gives a buffer back; it must not be used any more. */
   release(buffer: DeviceBuffer): void
   /** Copies `data` (exactly `buffer.length` elements) into the buffer, rounding to its type. */
   write(buffer: DeviceBuffer, data: ArrayLike<number>): void
+  /** A copy of all elements, after every earlier launch has taken effect. */
   read(buffer: DeviceBuffer): Promise<TypedArray>
+  /** The same at once; devices in host memory only. */
   readNow?(buffer: DeviceBuffer): TypedArray
+  /** Computes every cell of the grid and writes it to `output`, which is none of the arguments. May return before it ran. */
   launch(kernel: Kernel, output: DeviceBuffer, grid: Grid, parameters: readonly LaunchArgument[]): void
   /** Whether `launchFused` takes this kernel; a device without it runs the composition that the kernel stands for. */
   fuses?(kernel: FusedKernel): boolean
@@ -107,6 +117,7 @@ export interface Device {
   ): number
   /** Runs `body` so that all it launches and copies is handed over at once. */
   together?(body: () => void): void
+  /** What is allocated at present. */
   statistics(): DeviceStatistics
   /** Makes kernels ready that were declared since the last call; `await device(name)` calls it every time. */
   prepare?(): Promise<void>

@@ -27,15 +27,19 @@ interface Total {
   bytes: number
 }
 
+/** One kernel's share of the time. */
 export interface ProfileRow {
   /** The launch's kernel, and the program that ran for it where that has another name. */
   readonly kernel: string
+  /** How often it ran. */
   readonly calls: number
+  /** Time on the device, all calls together. */
   readonly milliseconds: number
   /** Of all that was timed. */
   readonly share: number
   /** Speeds, where the work of the launches is known; else 0. */
   readonly gigaflops: number
+  /** Gigabytes a second. */
   readonly gigabytes: number
 }
 

@@ -1,7 +1,7 @@
 /** Which devices there are, and which one is the default. */
 import { SluiceError } from '../errors.ts'
 import { CpuDevice } from './cpu/cpu.ts'
-import type { CpuOptions } from './cpu/settings.ts'
+import type { CpuOptions } from './cpu/options.ts'
 import type { Device } from './device.ts'
 import { profiledHost } from './profile-output.ts'
 import { ReferenceDevice } from './reference/reference.ts'
@@ -65,7 +65,7 @@ export function registerDevice(name: string, make: (options: DeviceOptions) => P
  * @throws SluiceError for a name that does not exist, and for webgpu where no adapter answers
  *
  * @example
- * (await device('auto')).name // 'cpu'
+ * (await device('auto')).name // 'webgpu', or 'cpu' where no GPU answers
  *
  * @example
  * await device('cpu', { threads: 2 }) // before anything else used it
@@ -98,6 +98,7 @@ export async function setDevice(name: string): Promise<Device> {
   return chosen
 }
 
+/** The device that tensors are made on unless told otherwise: cpu, or what `setDevice` took. */
 export function defaultDevice(): Device {
   return findDevice(defaultName)
 }

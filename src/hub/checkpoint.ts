@@ -1,13 +1,15 @@
 /** A model's folder as Hugging Face lays it out, opened and checked: config.json, and safetensors with all its weights. */
 import { SluiceError, showShape } from '../errors.ts'
 import { type TransformerConfig, transformerConfig } from '../nn/config.ts'
+import { parameterCount } from '../nn/parameter-count.ts'
 import { assignAll } from '../tensor/host.ts'
+import { sizeOf } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { allWeights, type DecoderWeights, decoderWeights } from './families/decoder.ts'
 import { type Family, requireObject } from './families/family.ts'
 import { familyOf, layoutOf } from './families/index.ts'
 import type { Named, RowMap } from './families/rows.ts'
-import { nodeFiles, reason } from './files.ts'
+import { readUpTo, reason } from './files.ts'
 import { openSafetensors } from './open.ts'
 import type { TensorReader } from './safetensors-file.ts'
 
@@ -22,6 +24,9 @@ export interface Checkpoint {
 }
 
 const patterns: Readonly<Record<LeftOut, RegExp>> = { mtp: /^mtp\./, visual: /^(model\.)?visual\./ }
+
+/** Bytes of a config.json; that of the largest models takes some kilobytes. */
+const longestConfig = 2 ** 20
 
 /** At most this many names of a kind stand in one message. */
 const NAMED = 5
@@ -59,6 +64,18 @@ function requireWeights(
   )
 }
 
+/** Refuses a model that the files cannot hold, before lists of its heads and experts are made: config.json may say any number. */
+function requireRoom(operation: string, folder: string, config: TransformerConfig, reader: TensorReader): void {
+  const wanted = parameterCount(config)
+  let held = 0
+  for (const { shape } of reader.tensors.values()) held += sizeOf(shape)
+  if (wanted <= held) return
+  throw new SluiceError(
+    operation,
+    `config.json describes a model of ${wanted} parameters, the files in ${folder} hold ${held}`,
+  )
+}
+
 /** A tied head that is stored all the same must be the embedding; otherwise the model would not be the file's. */
 async function requireTied(operation: string, reader: TensorReader, embedding: Named): Promise<void> {
   const [rows, width] = embedding.shape
@@ -76,7 +93,7 @@ async function requireTied(operation: string, reader: TensorReader, embedding: N
 
 async function readConfig(operation: string, folder: string): Promise<Readonly<Record<string, unknown>>> {
   const path = `${folder}/config.json`
-  const bytes = await nodeFiles.read(path).catch((error: unknown) => {
+  const bytes = await readUpTo(path, longestConfig).catch((error: unknown) => {
     throw new SluiceError(operation, `${path} cannot be read: ${reason(error)}`)
   })
   try {
@@ -107,6 +124,7 @@ export async function openCheckpoint(
     const layout = layoutOf(family, names)
     const predictsNext = !ignore.includes('mtp') && names.some((name) => patterns.mtp.test(name))
     const config = transformerConfig({ ...settings, multiTokenPrediction: predictsNext ? {} : null })
+    requireRoom(operation, folder, config, reader)
     const weights = decoderWeights(config, layout)
     const isExtra = (name: string): boolean =>
       (config.tied && name === 'lm_head.weight') || ignore.some((key) => patterns[key]?.test(name))

@@ -1,6 +1,6 @@
 /** Files on a disk. Node's modules are imported at the first call, so that a browser can load this file. */
 import { SluiceError } from '../errors.ts'
-import type { ByteSource } from './source.ts'
+import { type ByteSource, readExactly } from './source.ts'
 
 /** The calls on a file system that writing takes; every one rejects when it fails. */
 export interface WritableFiles {
@@ -105,6 +105,24 @@ export async function openFile(path: string): Promise<ByteSource> {
       return bytes
     },
     close: () => handle.close(),
+  }
+}
+
+/**
+ * The bytes of a file that is read at once. Parsed, JSON takes up to thirty times as much.
+ *
+ * @param longest bytes
+ * @throws the file system's error, or a SluiceError for a file that is longer
+ */
+export async function readUpTo(path: string, longest: number): Promise<Uint8Array> {
+  const source = await openFile(path)
+  try {
+    if (source.size > longest) {
+      throw new SluiceError('readUpTo', `${path} has ${source.size} bytes, at most ${longest} are read`)
+    }
+    return await readExactly(source, 0, source.size)
+  } finally {
+    await source.close?.()
   }
 }
 

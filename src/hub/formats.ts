@@ -15,6 +15,7 @@
 import type { TypedArray } from '../device/device.ts'
 import type { HostTensor } from '../tensor/host.ts'
 
+/** Formats of numbers in weight files, as safetensors writes them; F16 and BF16 are read as float32. */
 export type FormatCode = 'F64' | 'F32' | 'I32' | 'F16' | 'BF16'
 
 export interface Format {

@@ -8,6 +8,7 @@
  * The offsets must cover the rest without gap or overlap. Source: the format section of huggingface/safetensors.
  */
 import { showShape } from '../errors.ts'
+import { showName, showValue } from '../shown.ts'
 import { type Format, formats } from './formats.ts'
 
 /** Throws the SluiceError of whoever reads or writes. */
@@ -46,12 +47,10 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** A name in quotes; cut, because a hostile name may be the length of the file. */
-export function showName(name: string): string {
-  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name)
-}
+export const quoted = (name: string): string => JSON.stringify(showName(name))
 
 /** How messages name a tensor. */
-export const showTensor = (name: string): string => `tensor ${showName(name)}`
+export const showTensor = (name: string): string => `tensor ${quoted(name)}`
 
 /** What a tensor's name and shape must be to be written. */
 export function requireWritable(
@@ -170,7 +169,7 @@ export function parseObject(what: string, bytes: Uint8Array, complain: Complain)
   const twice = duplicateKey(text)
   if (twice) {
     const { outer, inner } = twice
-    complain(`${showName(outer)}${inner === undefined ? '' : `: ${showName(inner)}`} is there twice`)
+    complain(`${quoted(outer)}${inner === undefined ? '' : `: ${quoted(inner)}`} is there twice`)
   }
   return parsed
 }
@@ -183,13 +182,13 @@ function readEntry(name: string, entry: unknown, valueBytes: number, complain: C
   const format = formats.find(({ code }) => code === dtype)
   if (!format) {
     const known = formats.map(({ code }) => code).join(', ')
-    return fail(`dtype ${String(JSON.stringify(dtype)).slice(0, 100)} cannot be read; ${known} can`)
+    return fail(`dtype ${showValue(dtype, 100)} cannot be read; ${known} can`)
   }
   if (!Array.isArray(shape) || !shape.every(isSize)) {
-    return fail(`its shape ${String(JSON.stringify(shape)).slice(0, 100)} is not a list of integers from 0`)
+    return fail(`its shape ${showValue(shape, 100)} is not a list of integers from 0`)
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    return fail(`its data_offsets ${String(JSON.stringify(offsets)).slice(0, 100)} are not two integers from 0`)
+    return fail(`its data_offsets ${showValue(offsets, 100)} are not two integers from 0`)
   }
   const [begin, end] = offsets as [number, number]
   if (begin > end) return fail(`its data_offsets [${begin}, ${end}] end before they begin`)
@@ -230,7 +229,7 @@ function readMetadata(value: unknown, complain: Complain): Record<string, string
   if (value === undefined) return {}
   if (!isRecord(value)) return complain(`${metadataKey} is not an object of texts`)
   const texts = Object.entries(value).map(([key, text]): [string, string] =>
-    typeof text === 'string' ? [key, text] : complain(`${metadataKey}: ${showName(key)} is not a text`),
+    typeof text === 'string' ? [key, text] : complain(`${metadataKey}: ${quoted(key)} is not a text`),
   )
   return Object.fromEntries(texts)
 }

@@ -1,7 +1,7 @@
 /** Safetensors by path: one file, or a model of several with its index. */
 import { SluiceError } from '../errors.ts'
 import type { HostTensor } from '../tensor/host.ts'
-import { nodeFiles, openFile, reason, splitPath, type WritableFiles, writeText, writeWhole } from './files.ts'
+import { nodeFiles, openFile, readUpTo, reason, splitPath, type WritableFiles, writeText, writeWhole } from './files.ts'
 import { isWeightDType, type WeightDType } from './formats.ts'
 import type { Complain } from './header.ts'
 import type { SafetensorsContent } from './safetensors.ts'
@@ -13,7 +13,7 @@ import {
   writeSafetensors,
 } from './safetensors-file.ts'
 import { divide, indexText, longestIndex, readSharded } from './sharded.ts'
-import { type ByteSource, blobSource, bytesSource, isByteSource, readExactly } from './source.ts'
+import { type ByteSource, blobSource, bytesSource, isByteSource } from './source.ts'
 
 /** A path, bytes in memory, a Blob or File, or whatever reads ranges of bytes. */
 export type SafetensorsSource = string | Uint8Array | Blob | ByteSource
@@ -34,16 +34,7 @@ async function readOrClose(source: ByteSource): Promise<TensorReader> {
 }
 
 async function openIndex(path: string): Promise<TensorReader> {
-  const source = await openFile(path).catch(opening(path))
-  let bytes: Uint8Array
-  try {
-    if (source.size > longestIndex) {
-      throw new SluiceError('openSafetensors', `${path} has ${source.size} bytes, at most ${longestIndex} are read`)
-    }
-    bytes = await readExactly(source, 0, source.size)
-  } finally {
-    await source.close?.()
-  }
+  const bytes = await readUpTo(path, longestIndex).catch(opening(path))
   const [folder] = splitPath(path)
   return readSharded(bytes, path, (file) => openFile(`${folder}/${file}`))
 }
@@ -105,9 +96,11 @@ export async function loadSafetensors(source: SafetensorsSource): Promise<Safete
   }
 }
 
+/** How tensors are written. */
 export interface SaveSafetensorsOptions {
   /** How floats are written: 'float32', 'float64', 'float16' or 'bfloat16'; as they are unless given. */
   readonly dtype?: WeightDType
+  /** Text by key, into the file's header. */
   readonly metadata?: Readonly<Record<string, string>>
   /** Divides the tensors among files of at most so many bytes of values, with an index; one file unless given. */
   readonly shardBytes?: number

@@ -13,6 +13,7 @@ import { isWeightDType, type WeightDType } from './formats.ts'
 import { saveSafetensors } from './open.ts'
 import type { LazyTensor } from './safetensors-file.ts'
 
+/** Where a model is loaded to, and what of it is left out. */
 export interface LoadPretrainedOptions extends DeviceOption {
   /**
    * Weights to leave out: 'mtp' those of multi-token prediction, which are otherwise loaded as the model's `nextToken`;
@@ -52,6 +53,7 @@ export async function loadPretrained(folder: string, options: LoadPretrainedOpti
   }
 }
 
+/** How a model is written. */
 export interface SavePretrainedOptions {
   /** The first that can express the model unless given. */
   readonly family?: FamilyName

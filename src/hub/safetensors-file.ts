@@ -26,11 +26,13 @@ const blockBytes = 2 ** 23
 export interface TensorInfo {
   /** How it is stored; F16 and BF16 are read as float32. */
   readonly format: FormatCode
+  /** As the file states it. */
   readonly shape: readonly number[]
   /** In the file. */
   readonly bytes: number
 }
 
+/** What of a tensor is read. */
 export interface ReadOptions {
   /** Only the rows from the first up to the second, along the first axis. */
   readonly rows?: readonly [begin: number, end: number]
@@ -38,10 +40,13 @@ export interface ReadOptions {
 
 /** Named tensors that are read one at a time, from one file or from several. */
 export interface TensorReader {
+  /** What there is, by name, without its values. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
+  /** Text by key, from the file's header. */
   readonly metadata: Readonly<Record<string, string>>
   /** @throws SluiceError when there is no such tensor, or no such rows */
   read(name: string, options?: ReadOptions): Promise<HostTensor>
+  /** Closes the files; nothing can be read any more. */
   close(): Promise<void>
 }
 
@@ -115,8 +120,11 @@ export async function readSafetensors(source: ByteSource): Promise<TensorReader>
 
 /** A tensor whose values are asked for when they are to be written, and forgotten after. */
 export interface LazyTensor {
+  /** Of the values that `read` gives. */
   readonly dtype: HostTensor['dtype']
+  /** The product of its sizes is the number of values. */
   readonly shape: readonly number[]
+  /** The values; called when they are written. */
   read(): Promise<HostTensor>
 }
 

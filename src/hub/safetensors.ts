@@ -9,7 +9,9 @@ import { type Complain, headerLength, layOut, lengthBytes, parseHeader, requireW
 
 /** What a safetensors file holds. */
 export interface SafetensorsContent {
+  /** By name, in the file's order. */
   readonly tensors: Map<string, HostTensor>
+  /** Text by key. */
   readonly metadata: Record<string, string>
 }
 

@@ -3,8 +3,9 @@
  * `{ metadata: { total_size }, weight_map: { tensor: file } }`, beside the files. Layout: huggingface/transformers.
  */
 import { SluiceError } from '../errors.ts'
+import { showValue } from '../shown.ts'
 import type { HostTensor } from '../tensor/host.ts'
-import { type Complain, isRecord, parseObject, showName, showTensor } from './header.ts'
+import { type Complain, isRecord, parseObject, quoted, showTensor } from './header.ts'
 import {
   type Planned,
   type ReadOptions,
@@ -27,8 +28,7 @@ export function parseIndex(bytes: Uint8Array, complain: Complain): Map<string, s
   if (!isRecord(map)) return complain('the index has no weight_map, an object of file names')
   for (const [name, file] of Object.entries(map)) {
     if (!isPlainName(file)) {
-      const shown = String(JSON.stringify(file)).slice(0, 100)
-      complain(`${showTensor(name)}: ${shown} is not the name of a file beside the index`)
+      complain(`${showTensor(name)}: ${showValue(file, 100)} is not the name of a file beside the index`)
     }
   }
   return new Map(Object.entries(map) as [string, string][])
@@ -79,7 +79,7 @@ export async function readSharded(
   try {
     for (const file of new Set(files.values())) {
       const source = await open(file).catch((error: Error) =>
-        complain(`it names ${showName(file)}, which cannot be opened: ${error.message}`),
+        complain(`it names ${quoted(file)}, which cannot be opened: ${error.message}`),
       )
       const shard = await readSafetensors(source).catch(async (error) => {
         await source.close?.()
@@ -89,12 +89,12 @@ export async function readSharded(
     }
     for (const [tensor, file] of files) {
       if (!shards.get(file)!.tensors.has(tensor)) {
-        complain(`${showTensor(tensor)} should be in ${showName(file)}, which has none of that name`)
+        complain(`${showTensor(tensor)} should be in ${quoted(file)}, which has none of that name`)
       }
     }
     for (const [file, shard] of shards) {
       const stray = [...shard.tensors.keys()].find((tensor) => files.get(tensor) !== file)
-      if (stray !== undefined) complain(`${showName(file)} holds ${showTensor(stray)}, which the index does not say`)
+      if (stray !== undefined) complain(`${quoted(file)} holds ${showTensor(stray)}, which the index does not say`)
     }
   } catch (error) {
     for (const shard of shards.values()) await shard.close()

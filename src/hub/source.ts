@@ -9,6 +9,7 @@ export interface ByteSource {
   readonly size: number
   /** The bytes from `begin` up to `end`, which is at most `size`; the caller does not change them. */
   read(begin: number, end: number): Promise<Uint8Array>
+  /** Gives up what is held open; nothing is read after. */
   close?(): Promise<void>
 }
 

@@ -26,6 +26,7 @@ import { fromData, scope, type Tensor } from '../tensor/tensor.ts'
 import { type Checkpoint, fill, type LeftOut, openCheckpoint } from './checkpoint.ts'
 import { allWeights } from './families/decoder.ts'
 
+/** Where a streamed model computes, and how much it holds at once. */
 export interface OpenPretrainedOptions extends DeviceOption {
   /** 'visual': leave out the weights of a part that sees images. Those of multi-token prediction are never read here. */
   readonly ignore?: readonly LeftOut[]
@@ -65,6 +66,7 @@ export async function openPretrained(
 
 /** A model whose weights stay in their files. Nothing is recorded on the tape. */
 export class StreamedTransformer {
+  /** All settings of the model. */
   readonly config: TransformerConfig
   /** Name of the device that computes. */
   readonly device: string
@@ -102,6 +104,7 @@ export class StreamedTransformer {
    * @param tokens int32 [B, T]
    * @param targets int32 [B, T]: the token that follows each
    * @param options `ignoreIndex`: positions with this target do not count; NaN when none is left
+   * @throws SluiceError when the shapes of tokens and targets differ, and for a token outside the vocabulary
    */
   async loss(
     tokens: Tensor,

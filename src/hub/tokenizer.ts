@@ -1,11 +1,16 @@
 /** The tokenizers of checkpoints: tokenizer.json, through the optional package @huggingface/tokenizers. */
 import { SluiceError } from '../errors.ts'
-import { nodeFiles, reason } from './files.ts'
+import { showValue } from '../shown.ts'
+import { nodeFiles, readUpTo, reason } from './files.ts'
 
 const packageName = '@huggingface/tokenizers'
 
+/** Bytes of a tokenizer.json; those of vocabularies of a quarter million take 35 MB. */
+const longestFile = 2 ** 26
+
 /** What is used of the package. */
 export interface TokenizerLibrary {
+  /** Made of tokenizer.json and tokenizer_config.json, parsed; text to ids, ids to text, and the vocabulary. */
   readonly Tokenizer: new (
     tokenizer: object,
     config: object,
@@ -16,6 +21,7 @@ export interface TokenizerLibrary {
   }
 }
 
+/** Which library reads the file. */
 export interface LoadTokenizerOptions {
   /** The package, for programs that have imported it themselves, as bundled ones must; imported when needed unless given. */
   readonly library?: TokenizerLibrary
@@ -44,7 +50,7 @@ async function importLibrary(): Promise<TokenizerLibrary> {
 
 async function readJson(path: string): Promise<object> {
   try {
-    return JSON.parse(new TextDecoder().decode(await nodeFiles.read(path)))
+    return JSON.parse(new TextDecoder().decode(await readUpTo(path, longestFile)))
   } catch (error) {
     throw new SluiceError('loadTokenizer', `${path} cannot be read: ${reason(error)}`)
   }
@@ -77,7 +83,15 @@ export async function loadTokenizer(folder: string, options: LoadTokenizerOption
   }
   const inner = guarded('reading tokenizer.json', () => new Tokenizer(json, config))
   let vocabularySize = 0
-  for (const id of inner.get_vocab(true).values()) vocabularySize = Math.max(vocabularySize, id + 1)
+  for (const id of guarded('reading the vocabulary', () => inner.get_vocab(true)).values()) {
+    if (!Number.isSafeInteger(id) || id < 0) {
+      throw new SluiceError(
+        'loadTokenizer',
+        `${folder}: the vocabulary has the id ${showValue(id)}, expected an integer from 0`,
+      )
+    }
+    vocabularySize = Math.max(vocabularySize, id + 1)
+  }
   return {
     vocabularySize,
     encode: (text) => {

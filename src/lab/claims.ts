@@ -25,10 +25,15 @@ export type { Verdict } from './claim-rules.ts'
 
 /** One row of the table of verdicts. */
 export interface Claim {
+  /** Short name of the claim. */
   readonly id: string
+  /** What is claimed, in words. */
   readonly claim: string
+  /** What the paper reports for it. */
   readonly paper: string
+  /** What was measured, with intervals. */
   readonly here: string
+  /** What the rule says of it. */
   readonly verdict: Verdict
   /** What decides: the quantity and the margin. */
   readonly rule: string
@@ -380,7 +385,7 @@ function sizeOrder(arms: Arms, size: string): number {
  * Every claim with its verdict, in the order of the paper's argument.
  *
  * @example
- * const rows = claims(study).map(({ claim, verdict }) => `${verdict}: ${claim}`)
+ * const rows = claims(measured).map(({ claim, verdict }) => `${verdict}: ${claim}`)
  */
 export function claims(data: StudyData): Claim[] {
   const arms = new Arms(data)

@@ -14,21 +14,27 @@ export type PaperModel = '15A2B' | '1.7B-28L' | '1.7B-48L'
 
 /** Benchmark accuracies in per cent, as printed; those that a table has. */
 export interface PaperScores {
+  /** HellaSwag */
   readonly hellaSwag: number
+  /** MMLU */
   readonly mmlu: number
+  /** GSM8K */
   readonly gsm8k: number
   /** Null in table 4's runs that are in no other table. */
   readonly cEval: number | null
   /** Dense models only. */
   readonly humanEval: number | null
+  /** CMMLU; dense models only. */
   readonly cmmlu: number | null
 }
 
+/** One run of the paper, as its tables print it. */
 export interface PaperRun {
   /** From 1 on: as the tables come, without repeating a run that stands in several. */
   readonly row: number
   /** The first table that it stands in. */
   readonly table: 1 | 2 | 3 | 4 | 6
+  /** The model's size and kind. */
   readonly model: PaperModel
   /** Tokens of training. */
   readonly tokens: number
@@ -36,6 +42,7 @@ export interface PaperRun {
   readonly batch: number
   /** Name in `variants`. */
   readonly variant: string
+  /** The largest of the schedule. */
   readonly maximumLearningRate: number
   /** Null for a run that diverged. */
   readonly perplexity: number | null

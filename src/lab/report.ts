@@ -5,16 +5,23 @@ import type { Tokenizer } from '../train/tokenizer.ts'
 import type { TrainResult } from '../train/trainer.ts'
 import { activationOf, readLayers, scoresOf, sinkOf } from './metrics.ts'
 
+/** A trained run that goes into a report. */
 export interface MeasuredRun {
+  /** As the report calls it. */
   readonly name: string
+  /** What `train` gave. */
   readonly result: TrainResult
   /** What the model went on with after the prompt. */
   readonly sample?: string
 }
 
+/** What a report shows beside its runs. */
 export interface ReportOptions {
+  /** The text that the samples go on from. */
   readonly prompt?: string
+  /** What the text is called. */
   readonly textName?: string
+  /** Losses to compare with, on the same held-out text. */
   readonly baselines?: ReportData['baselines']
 }
 

@@ -26,6 +26,7 @@ export interface PaperNumbers {
   readonly row: number
   /** The baseline of the same size, tokens, batch and learning rate. */
   readonly baselineRow: number
+  /** Held-out, as printed. */
   readonly perplexity: number
   /** Loss minus the baseline's, in nats: ln(perplexity / the baseline's). Below 0 is better. */
   readonly lossDifference: number
@@ -39,8 +40,11 @@ export interface PaperNumbers {
   readonly firstToken: number | null
 }
 
+/** A change to a model's settings that the paper tried, or that is compared with it. */
 export interface Variant {
+  /** As `variantNamed` takes it. */
   readonly name: string
+  /** A few words for tables. */
   readonly title: string
   /** Its numbered runs, from 1; none for what the paper tells without a number, or does not have. */
   readonly rows: readonly number[]
@@ -177,6 +181,8 @@ export const variants: readonly Variant[] = [
 ]
 
 /**
+ * The variant of that name.
+ *
  * @throws SluiceError naming the nearest one
  *
  * @example

@@ -34,7 +34,7 @@ export interface AttentionObservation {
   readonly gateScores: Tensor | null
   /** Attention's output Y before `sdpaPost` and a gate at G1, [B, T, H, D]. */
   readonly attended: Tensor
-  /** The same after both: what the output projection reads. */
+  /** The same after both, [B, T, H, D]: what the output projection reads. */
   readonly gated: Tensor
 }
 
@@ -49,6 +49,7 @@ export interface AttentionIntervention {
   readonly ropeBase?: number
 }
 
+/** What a call of the layer may take beside its input. */
 export interface AttentionForwardOptions extends AttentionIntervention {
   /** Keys and values of earlier positions; those of `x` are appended. Nothing is recorded on the tape then. */
   readonly cache?: KeyValueCache
@@ -63,6 +64,7 @@ interface Gate {
 }
 
 export class GatedAttention extends Module {
+  /** All settings, defaults included. */
   readonly config: AttentionConfig
   /** [H D, C] */
   readonly queryProjection: Linear
@@ -76,6 +78,7 @@ export class GatedAttention extends Module {
   readonly gateLogits: Tensor | null
   /** Over D. */
   readonly queryNorm: RMSNorm | null
+  /** Over D; null without `queryKeyNorm`. */
   readonly keyNorm: RMSNorm | null
   /** `sdpaPost: 'headRmsNorm'`: over D, one weight for all heads. */
   readonly headNorm: RMSNorm | null

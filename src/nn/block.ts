@@ -25,7 +25,7 @@ interface Hidden {
 }
 
 /**
- * What a block shows to an observer, by the type of its mixer; see `AttentionObservation` for how long the tensors live.
+ * What a block shows to an observer, by the `type` of its mixer; see `AttentionObservation` for how long the tensors live.
  */
 export type BlockObservation =
   | ({ readonly type: 'attention' } & AttentionObservation & Hidden)
@@ -37,14 +37,17 @@ type MixerObservation =
 
 /** What the options of `AttentionIntervention` change is attention's: a delta layer stays as it is. */
 export interface BlockForwardOptions extends AttentionIntervention {
+  /** What the mixer remembers of earlier positions. Nothing is recorded on the tape then. */
   readonly cache?: LayerCache
   /** Dropout is only at work when training; false unless given. */
   readonly training?: boolean
+  /** Called with what the mixer shows. */
   readonly observe?: (seen: BlockObservation) => void
   /** Called with how the experts' tokens were shared out, if the block has experts. */
   readonly routed?: (routing: Routing) => void
 }
 
+/** What kind of block it is. */
 export interface BlockOptions extends DeviceOption {
   /** 'attention' unless given. */
   readonly type?: LayerType
@@ -53,16 +56,21 @@ export interface BlockOptions extends DeviceOption {
 }
 
 export class Block extends Module {
+  /** Over C, before the mixer. */
   readonly mixerNorm: RMSNorm
   /** null in a delta layer */
   readonly attention: GatedAttention | null
   /** null in an attention layer */
   readonly delta: GatedDeltaNet | null
+  /** Over C, after the mixer; null unless the config's `norm` is 'sandwich'. */
   readonly mixerOutputNorm: RMSNorm | null
+  /** Over C, before the feed-forward. */
   readonly feedForwardNorm: RMSNorm
   /** null with experts */
   readonly feedForward: FeedForward | null
+  /** In place of the feed-forward; null without. */
   readonly experts: MixtureOfExperts | null
+  /** Over C, after the feed-forward; null unless the config's `norm` is 'sandwich'. */
   readonly feedForwardOutputNorm: RMSNorm | null
   readonly #clip: number | null
   readonly #dropout: number

@@ -6,6 +6,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 
 /** Keys (after their norm and rotary positions) and values of one attention layer, [B, S, KV, D] each, without history. */
 export class KeyValueCache {
+  /** The type of layer that it belongs to. */
   readonly type = 'attention'
   #keys: Tensor | null = null
   #values: Tensor | null = null
@@ -21,7 +22,7 @@ export class KeyValueCache {
     return this.#keys?.shape[1] ?? 0
   }
 
-  /** Adds the next positions and gives all. The tensors belong to the cache. */
+  /** Adds the next positions, [B, T, KV, D] each, and gives all, [B, S, KV, D]. The tensors belong to the cache. */
   append(keys: Tensor, values: Tensor): { keys: Tensor; values: Tensor } {
     this.#keys = this.#joined(this.#keys, keys)
     this.#values = this.#joined(this.#values, values)
@@ -35,6 +36,7 @@ export class KeyValueCache {
     return joined
   }
 
+  /** Frees its tensors. */
   dispose(): void {
     this.#keys?.dispose()
     this.#values?.dispose()
@@ -45,6 +47,7 @@ export class KeyValueCache {
 
 /** What one delta layer remembers: its memory and the last inputs of its convolution. Its size does not grow with time. */
 export class DeltaCache {
+  /** The type of layer that it belongs to. */
   readonly type = 'delta'
   #length = 0
   #state: Tensor | null = null
@@ -71,7 +74,7 @@ export class DeltaCache {
     return this.#inputs
   }
 
-  /** Takes over what is to be remembered after `steps` more positions. The cache keeps tensors of its own. */
+  /** Takes over `state` and `inputs`, of the shapes above, after `steps` more positions. The cache keeps tensors of its own. */
   advance(steps: number, state: Tensor, inputs: readonly Tensor[]): void {
     const old = [this.#state, ...this.#inputs]
     this.#state = this.#kept(state)
@@ -86,6 +89,7 @@ export class DeltaCache {
     return own
   }
 
+  /** Frees its tensors. */
   dispose(): void {
     for (const t of [this.#state, ...this.#inputs]) t?.dispose()
     this.#state = null
@@ -94,10 +98,12 @@ export class DeltaCache {
   }
 }
 
+/** What one layer remembers in generation, by its type. */
 export type LayerCache = KeyValueCache | DeltaCache
 
 /** One cache a layer, of the layer's type. */
 export class TransformerCache {
+  /** In the order of the model's layers. */
   readonly layers: readonly LayerCache[]
 
   constructor(layerTypes: readonly LayerCache['type'][], device?: string) {
@@ -109,6 +115,7 @@ export class TransformerCache {
     return this.layers[0]?.length ?? 0
   }
 
+  /** Frees the tensors of all layers. */
   dispose(): void {
     for (const layer of this.layers) layer.dispose()
   }

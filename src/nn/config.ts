@@ -9,6 +9,7 @@ import {
   checkRecord,
   evenInteger,
   flag,
+  integerUpTo,
   needKeys,
   nonNegative,
   oneOf,
@@ -22,7 +23,9 @@ import {
 
 /** Rotary positions: pair i of the first `dims` dimensions of a head turns by position times base^(-2 i / dims). */
 export interface RopeConfig {
+  /** theta; 10000 unless given. */
   readonly base: number
+  /** Leading dimensions that turn, an even number; all of D unless given. */
   readonly dims: number
 }
 
@@ -57,6 +60,7 @@ interface AttentionSettings {
   readonly initStd: number
 }
 
+/** All settings of one layer of attention. */
 export interface AttentionConfig extends AttentionSettings {
   /** null for none; base 10000 and all of D unless given. */
   readonly rope: RopeConfig | null
@@ -66,13 +70,19 @@ export interface AttentionConfig extends AttentionSettings {
   readonly outputStd: number
 }
 
+/** What differs from the defaults; `attentionConfig` fills in the rest. */
 export type AttentionConfigInput = Partial<
   Omit<AttentionConfig, 'gate' | 'rope' | 'switchHead' | 'width' | 'heads'>
 > & {
+  /** C */
   readonly width: number
+  /** H, heads of queries. */
   readonly heads: number
+  /** 'none' unless given. */
   readonly gate?: GateInput
+  /** Several maps a projection, of which each token chooses; null, the default, for one. */
   readonly switchHead?: SwitchHeadInput | null
+  /** null for no rotary positions. */
   readonly rope?: Partial<RopeConfig> | null
 }
 
@@ -85,9 +95,11 @@ export interface MultiTokenPredictionConfig {
   readonly weight: number
 }
 
+/** All settings of a model, defaults included; plain JSON. */
 export interface TransformerConfig extends AttentionSettings {
   /** V */
   readonly vocabularySize: number
+  /** Number of blocks. */
   readonly layers: number
   /** One a layer; all 'attention' unless given. */
   readonly layerTypes: readonly LayerType[]
@@ -119,13 +131,21 @@ export interface TransformerConfig extends AttentionSettings {
 
 type NestedKey = 'gate' | 'switchHead' | 'rope' | 'delta' | 'experts' | 'multiTokenPrediction'
 
+/** What differs from the defaults; `transformerConfig` fills in the rest. */
 export type TransformerConfigInput = Partial<Omit<TransformerConfig, NestedKey | 'vocabularySize'>> & {
+  /** V */
   readonly vocabularySize: number
+  /** 'none' unless given. */
   readonly gate?: GateInput
+  /** Several maps a projection, of which each token chooses; null, the default, for one. */
   readonly switchHead?: SwitchHeadInput | null
+  /** Base and dimensions of rotary positions. */
   readonly rope?: Partial<RopeConfig>
+  /** Settings of the delta layers. */
   readonly delta?: Partial<DeltaNetConfig>
+  /** Mixtures of experts in place of feed-forward layers; null, the default, for none. */
   readonly experts?: ExpertsConfigInput | null
+  /** Predicts the token after next too, in training; null, the default, for none. */
   readonly multiTokenPrediction?: Partial<MultiTokenPredictionConfig> | null
   /**
    * n: layer i is attention when (i + 1) % n = 0, else delta, as Qwen3-Next counts; 0 for delta layers only. Instead of
@@ -171,10 +191,13 @@ const interval: Check = (value) =>
 
 const predictionSchema: Schema<MultiTokenPredictionConfig> = { weight: nonNegative }
 
+/** Far beyond any model: a list is made of them, and a file may say any number. */
+export const mostLayers = 10_000
+
 const transformerSchema: Schema<TransformerConfig & { fullAttentionInterval: number }> = {
   ...sharedSchema,
   vocabularySize: positiveInteger,
-  layers: positiveInteger,
+  layers: integerUpTo(mostLayers),
   layerTypes: layerTypeList,
   fullAttentionInterval: interval,
   delta: record,

@@ -3,6 +3,7 @@ import { SluiceError } from '../errors.ts'
 import { withoutUndefined } from './gate.ts'
 import { checkRecord, flag, needKeys, nonNegative, oneOf, positive, positiveInteger, type Schema } from './validate.ts'
 
+/** Settings of a model's delta layers. */
 export interface DeltaNetConfig {
   /**
    * S = alpha (I - beta k k^T) S + beta k v^T: 'gatedDelta' with one decay alpha a head (Gated DeltaNet), 'delta' without
@@ -37,8 +38,11 @@ export interface GatedDeltaNetConfig extends DeltaNetConfig {
   readonly outputStd: number
 }
 
+/** What differs from the defaults; `gatedDeltaNetConfig` fills in the rest. */
 export type GatedDeltaNetConfigInput = Partial<GatedDeltaNetConfig> & {
+  /** C */
   readonly width: number
+  /** Hk */
   readonly keyHeads: number
 }
 

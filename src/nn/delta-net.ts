@@ -36,11 +36,13 @@ export interface DeltaObservation {
   readonly state: Tensor
 }
 
+/** What a call of the layer may take beside its input. */
 export interface DeltaForwardOptions {
   /** The memory of earlier positions; it goes on from there. Nothing is recorded on the tape then. */
   readonly cache?: DeltaCache
   /** 'recurrent' goes step by step; 'chunked' unless given. */
   readonly mode?: 'recurrent' | 'chunked'
+  /** Called with decays, strengths of writing and the memory. */
   readonly observe?: (seen: DeltaObservation) => void
 }
 
@@ -58,6 +60,7 @@ function initialDecayBias(u: number): number {
 }
 
 export class GatedDeltaNet extends Module {
+  /** All settings, defaults included. */
   readonly config: GatedDeltaNetConfig
   /** [Hk K, C] */
   readonly queryProjection: Linear

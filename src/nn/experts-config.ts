@@ -32,6 +32,7 @@ export interface ExpertsConfig extends ExpertsLayerConfig {
   readonly zLoss: number
 }
 
+/** What differs from the defaults: at least E experts (`count`), of which k (`active`) a token. */
 export type ExpertsConfigInput = Partial<ExpertsConfig> & { readonly count: number; readonly active: number }
 
 /** Settings of one `MixtureOfExperts`. */
@@ -44,10 +45,15 @@ export interface MixtureOfExpertsConfig extends ExpertsLayerConfig {
   readonly outputStd: number
 }
 
+/** What differs from the defaults; `mixtureOfExpertsConfig` fills in the rest. */
 export type MixtureOfExpertsConfigInput = Partial<MixtureOfExpertsConfig> & {
+  /** C */
   readonly modelWidth: number
+  /** E */
   readonly count: number
+  /** k, experts that a token goes through. */
   readonly active: number
+  /** F, hidden width of an expert. */
   readonly width: number
 }
 

@@ -38,6 +38,7 @@ export interface Routing {
   readonly squaredLogits: Tensor
 }
 
+/** What a call of the layer may take beside its input. */
 export interface ExpertsForwardOptions {
   /** Called with how the tokens were shared out, which is computed for it alone. */
   readonly routed?: (routing: Routing) => void
@@ -49,7 +50,7 @@ const meanOf = (routings: readonly Routing[], of: (routing: Routing) => Tensor):
 
 /**
  * E sum_e f_e P_e, f_e the share of tokens that chose expert e and P_e its mean probability, both over all layers: k when all
- * experts are alike, more when few get most (Fedus et al. 2022, equation 4; over k places as in Qwen3's code).
+ * experts are alike, more when few get most (Fedus et al. 2022, equation 4; over k places as in Qwen3's code). Of shape [].
  *
  * @param routings one a layer with experts; each layer counts the same
  */
@@ -59,7 +60,7 @@ export function loadBalancingLoss(routings: readonly Routing[]): Tensor {
   return mul(sum(mul(chosen, probability)), chosen.size)
 }
 
-/** mean logsumexp(router x)^2 over tokens and layers, which keeps the router's logits small (ST-MoE, equation 5). */
+/** mean logsumexp(router x)^2 over tokens and layers, of shape []: keeps the router's logits small (ST-MoE, equation 5). */
 export function routerZLoss(routings: readonly Routing[]): Tensor {
   return meanOf(routings, (routing) => routing.squaredLogits)
 }
@@ -72,6 +73,7 @@ export function routerZLoss(routings: readonly Routing[]): Tensor {
  * the chosen experts alone, and N E F numbers of memory: right for the tens of small experts of a toy model, not for hundreds.
  */
 export class MixtureOfExperts extends Module {
+  /** All settings, defaults included. */
   readonly config: MixtureOfExpertsConfig
   /** [E, C] */
   readonly router: Linear
@@ -106,6 +108,7 @@ export class MixtureOfExperts extends Module {
     this.sharedGate = sharedWidth > 0 ? new Linear(C, 1, { ...options, std }) : null
   }
 
+  /** x [..., C] to [..., C]. */
   forward(x: Tensor, { routed }: ExpertsForwardOptions = {}): Tensor {
     const { modelWidth: C, count: E } = this.config
     const lead = x.shape.slice(0, -1)

@@ -5,6 +5,7 @@ import type { DeviceOption } from './initial.ts'
 import { Linear } from './layers.ts'
 import { Module } from './module.ts'
 
+/** What kind of feed-forward it is, and how it starts. */
 export interface FeedForwardOptions extends DeviceOption {
   /** 'swiglu' unless given (Shazeer 2020, equation 6). */
   readonly kind?: 'swiglu' | 'gelu'
@@ -16,6 +17,7 @@ export interface FeedForwardOptions extends DeviceOption {
 
 /** x [..., width] to [..., width], through [..., hidden]. */
 export class FeedForward extends Module {
+  /** down(silu(gate x) ⊙ up x), or down(gelu(up x)). */
   readonly kind: 'swiglu' | 'gelu'
   /** [hidden, width]; only in SwiGLU. */
   readonly gateProjection: Linear | null
@@ -33,6 +35,7 @@ export class FeedForward extends Module {
     this.downProjection = new Linear(hidden, width, { device, std: outputStd })
   }
 
+  /** x [..., width] to [..., width]. */
   forward(x: Tensor): Tensor {
     const up = this.upProjection.forward(x, this.gateProjection ? 'identity' : 'gelu')
     return this.downProjection.forward(this.gateProjection ? mul(this.gateProjection.forward(x, 'silu'), up) : up)

@@ -11,13 +11,17 @@ import { type Check, checkRecord, flag, isRecord, oneOf, type Schema } from './v
  */
 export type GatePosition = 'G1' | 'G2' | 'G3' | 'G4' | 'G5'
 
+/** A gate's settings: where it sits, how fine it is, and what it computes. */
 export interface GateConfig {
+  /** 'G1' unless given. */
   readonly position: GatePosition
   /** One score a head and dimension, or one a head. At G5, where heads are joined, all of [C] counts as one head. */
   readonly grain: 'elementwise' | 'headwise'
   /** One score for all heads: the mean over heads of the activated scores. */
   readonly shared: boolean
+  /** Y' = Y ⊙ s, or Y + s; 'mul' unless given. */
   readonly op: 'mul' | 'add'
+  /** The activation of the scores; 'sigmoid' unless given. */
   readonly act: GateActivation
   /** 'x': scores from the layer's normed input; 'none': learned scores that do not depend on it, 0 at the start. */
   readonly input: 'x' | 'none'
@@ -26,6 +30,7 @@ export interface GateConfig {
 /** No gate, or one at G1 with everything else as the paper's best has it. */
 export type GateShorthand = 'none' | 'elementwise' | 'headwise'
 
+/** A gate as settings name it. */
 export type GateInput = GateShorthand | Partial<GateConfig>
 
 const defaultGate: GateConfig = {

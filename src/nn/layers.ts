@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { constantParameter, type DeviceOption, normalParameter } from './initial.ts'
 import { Module } from './module.ts'
 
+/** How a linear layer starts, and whether it has a bias. */
 export interface LinearOptions extends DeviceOption {
   /** Add a bias, 0 at the start; false unless given. */
   readonly bias?: boolean
@@ -32,7 +33,7 @@ export class Linear extends Module {
     this.bias = bias ? constantParameter([outFeatures], 0, options) : null
   }
 
-  /** @param activation of the result, in the same launch where the device can; none unless given */
+  /** x [..., inFeatures] to [..., outFeatures]. @param activation of the result, in the same launch where the device can; none unless given */
   forward(x: Tensor, activation: Activation = 'identity'): Tensor {
     return linear(x, this.weight, { bias: this.bias, activation })
   }
@@ -51,12 +52,13 @@ export class LowRank extends Module {
     this.up = new Linear(rank, outFeatures, options)
   }
 
-  /** @param activation of the result; none unless given */
+  /** x [..., inFeatures] to [..., outFeatures]. @param activation of the result; none unless given */
   forward(x: Tensor, activation: Activation = 'identity'): Tensor {
     return this.up.forward(this.down.forward(x), activation)
   }
 }
 
+/** How a table starts. */
 export interface EmbeddingOptions extends DeviceOption {
   /** Standard deviation of the initial rows; 0.02 unless given. */
   readonly std?: number
@@ -72,11 +74,13 @@ export class Embedding extends Module {
     this.weight = normalParameter([vocabularySize, width], options.std ?? 0.02, options)
   }
 
+  /** int32 indices [...] to [..., C]. */
   forward(indices: Tensor): Tensor {
     return embedding(this.weight, indices)
   }
 }
 
+/** How a norm scales. */
 export interface RMSNormOptions extends DeviceOption {
   /** 1e-6 unless given. */
   readonly eps?: number
@@ -88,7 +92,9 @@ export interface RMSNormOptions extends DeviceOption {
 export class RMSNorm extends Module {
   /** [C], 1 at the start, or 0 when zero-centred. */
   readonly weight: Tensor
+  /** Added to the mean square. */
   readonly eps: number
+  /** Whether it scales by 1 + weight. */
   readonly zeroCentred: boolean
 
   constructor(width: number, options: RMSNormOptions = {}) {
@@ -99,6 +105,7 @@ export class RMSNorm extends Module {
     this.zeroCentred = zeroCentred
   }
 
+  /** x [..., C] to [..., C]. */
   forward(x: Tensor): Tensor {
     return rmsNorm(x, this.weight, { eps: this.eps, zeroCentred: this.zeroCentred })
   }

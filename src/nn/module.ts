@@ -10,7 +10,7 @@ import { isTensor, type Tensor } from '../tensor/tensor.ts'
 
 export abstract class Module {
   /**
-   * All tensors that belong to the module, trained or not, by dotted name. Sets each one's `label` to its name, so that
+   * All tensors that belong to the module, of any shapes, trained or not, by dotted name. Sets each one's `label` to its name, so that
    * errors can say which it is.
    */
   namedTensors(): Map<string, Tensor> {
@@ -23,12 +23,12 @@ export abstract class Module {
     return found
   }
 
-  /** The tensors with `requiresGrad`, by dotted name, in the order of declaration. */
+  /** The tensors with `requiresGrad`, of any shapes, by dotted name, in the order of declaration. */
   namedParameters(): Map<string, Tensor> {
     return new Map([...this.namedTensors()].filter(([, t]) => t.requiresGrad))
   }
 
-  /** The tensors with `requiresGrad`, as an optimizer takes them. */
+  /** The tensors with `requiresGrad`, of any shapes, as an optimizer takes them. */
   parameters(): Tensor[] {
     return [...this.namedParameters().values()]
   }

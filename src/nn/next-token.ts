@@ -15,12 +15,15 @@ import { Linear, RMSNorm } from './layers.ts'
 import { Module } from './module.ts'
 
 export class NextToken extends Module {
+  /** Over C, of the next token's embedding. */
   readonly embeddingNorm: RMSNorm
+  /** Over C, of the hidden state. */
   readonly hiddenNorm: RMSNorm
   /** [C, 2 C] */
   readonly projection: Linear
   /** Attention, with experts if the model has any. */
   readonly block: Block
+  /** Over C, before the head. */
   readonly norm: RMSNorm
 
   constructor(config: TransformerConfig, options: DeviceOption = {}) {

@@ -3,6 +3,7 @@ import { SluiceError } from '../errors.ts'
 import { withoutUndefined } from './gate.ts'
 import { checkRecord, needKeys, oneOf, positiveInteger, type Schema } from './validate.ts'
 
+/** Settings of projections with several maps a head (SwitchHead, arXiv 2312.07987). */
 export interface SwitchHeadConfig {
   /** Which projections have several maps a head: those of values, or those of keys and values. 'value' unless given. */
   readonly maps: 'value' | 'keyValue'
@@ -12,6 +13,7 @@ export interface SwitchHeadConfig {
   readonly active: number
 }
 
+/** What differs from the defaults: at least n maps a head (`count`), of which k (`active`) a token. */
 export type SwitchHeadInput = Partial<SwitchHeadConfig> & { readonly count: number; readonly active: number }
 
 const schema: Schema<SwitchHeadConfig> = {

@@ -17,6 +17,7 @@ import type { DeviceOption } from './initial.ts'
 import { Linear } from './layers.ts'
 import { Module } from './module.ts'
 
+/** Sizes of the projection. */
 export interface SwitchHeadSizes {
   /** C */
   readonly width: number
@@ -30,6 +31,7 @@ export interface SwitchHeadSizes {
   readonly active: number
 }
 
+/** How the projection starts. */
 export interface SwitchHeadOptions extends DeviceOption {
   /** Add biases, 0 at the start, to maps and router; false unless given. */
   readonly bias?: boolean
@@ -65,6 +67,7 @@ export class SwitchHead extends Module {
     this.#sizes = sizes
   }
 
+  /** x [..., C] to [..., H D]. */
   forward(x: Tensor): Tensor {
     const { width: C, heads: H, headWidth: D, count: n } = this.#sizes
     const lead = x.shape.slice(0, -1)

@@ -28,11 +28,13 @@ export type LayerObservation = BlockObservation & {
   readonly layer: number
 }
 
+/** What a call of the model may take beside its tokens. */
 export interface ForwardOptions {
   /** Earlier positions, from `createCache`; those of `tokens` are appended. Nothing is recorded on the tape then. */
   readonly cache?: TransformerCache
   /** Dropout is only at work when training; false unless given. */
   readonly training?: boolean
+  /** Called once a layer with what it shows. */
   readonly observe?: (seen: LayerObservation) => void
   /** Called once for each layer with experts, with how its tokens were shared out. */
   readonly routed?: (routing: Routing) => void
@@ -45,6 +47,7 @@ export interface ForwardOptions {
   readonly ropeBase?: number
 }
 
+/** What a loss may take beside tokens and targets. */
 export interface LossOptions extends Omit<ForwardOptions, 'cache'> {
   /** Positions with this target do not count. */
   readonly ignoreIndex?: number
@@ -57,7 +60,9 @@ export class Transformer extends Module {
   readonly tokenEmbedding: Embedding
   /** [contextLength, C]; only with learned positions. */
   readonly positionEmbedding: Embedding | null
+  /** In the order of the residual stream. */
   readonly layers: readonly Block[]
+  /** Over C, before the head. */
   readonly norm: RMSNorm
   /** [V, C]; null when tied to `tokenEmbedding`. */
   readonly head: Linear | null

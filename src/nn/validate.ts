@@ -1,6 +1,7 @@
 /** Checks of plain configuration objects: unknown keys, wrong types, and the nearest name that exists. */
 import { SluiceError } from '../errors.ts'
 import { isNear, nearest } from '../nearest.ts'
+import { showName, showValue } from '../shown.ts'
 
 /** Says what is expected when a value is not it, else null. */
 export type Check = (value: unknown) => string | null
@@ -12,6 +13,14 @@ const isNumber = (value: unknown): value is number => typeof value === 'number' 
 
 export const positiveInteger: Check = (value) =>
   Number.isInteger(value) && (value as number) > 0 ? null : 'a positive integer'
+
+/** Of a list that is made, an item each. */
+export const integerUpTo =
+  (greatest: number): Check =>
+  (value) =>
+    Number.isInteger(value) && (value as number) > 0 && (value as number) <= greatest
+      ? null
+      : `an integer from 1 to ${greatest}`
 
 export const evenInteger: Check = (value) =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) % 2 === 0 ? null : 'an even integer from 0 up'
@@ -43,10 +52,50 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 export const record: Check = (value) => (isRecord(value) ? null : 'an object')
 
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length > 60 ? `${text.slice(0, 60)}...` : text
+export const text: Check = (value) => (typeof value === 'string' ? null : 'a text')
+
+export const finite: Check = (value) => (isNumber(value) ? null : 'a number')
+
+export const count: Check = (value) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 ? null : 'an integer from 0 up'
+
+/** What the first of these values that is wrong must be. */
+function firstWrong(values: readonly unknown[], check: Check): string | null {
+  for (const value of values) {
+    const expected = check(value)
+    if (expected !== null) return expected
+  }
+  return null
 }
+
+export const listOf =
+  (check: Check): Check =>
+  (value) => {
+    if (!Array.isArray(value)) return 'a list'
+    const expected = firstWrong(value, check)
+    return expected === null ? null : `a list, each of it ${expected}`
+  }
+
+/** An object all of whose values are such. */
+export const everyOf =
+  (check: Check): Check =>
+  (value) => {
+    if (!isRecord(value)) return 'an object'
+    const expected = firstWrong(Object.values(value), check)
+    return expected === null ? null : `an object, each value of it ${expected}`
+  }
+
+/** An object that has these keys, and maybe others. */
+export const fieldsOf =
+  (checks: Readonly<Record<string, Check>>): Check =>
+  (value) => {
+    if (!isRecord(value)) return 'an object'
+    for (const [key, check] of Object.entries(checks)) {
+      const expected = check(Object.hasOwn(value, key) ? value[key] : undefined)
+      if (expected !== null) return `an object whose ${key} is ${expected}`
+    }
+    return null
+  }
 
 /**
  * Checks every key that `given` has against the schema; keys that are undefined count as left out.
@@ -62,17 +111,18 @@ export function checkRecord(
 ): asserts given is Record<string, unknown> {
   if (!isRecord(given)) {
     const where = path ? `${path.slice(0, -1)} must be` : 'expected'
-    throw new SluiceError(operation, `${where} an object of settings, got ${show(given)}`)
+    throw new SluiceError(operation, `${where} an object of settings, got ${showValue(given)}`)
   }
   for (const [key, value] of Object.entries(given)) {
     if (!Object.hasOwn(schema, key)) {
       const near = nearest(key, Object.keys(schema))
       const hint = isNear(key, near) ? `did you mean '${near}'?` : `there are ${Object.keys(schema).join(', ')}`
-      throw new SluiceError(operation, `there is no setting '${path}${key}'; ${hint}`)
+      throw new SluiceError(operation, `there is no setting '${path}${showName(key)}'; ${hint}`)
     }
     if (value === undefined) continue
     const expected = schema[key](value)
-    if (expected !== null) throw new SluiceError(operation, `${path}${key} must be ${expected}, got ${show(value)}`)
+    if (expected !== null)
+      throw new SluiceError(operation, `${path}${key} must be ${expected}, got ${showValue(value)}`)
   }
 }
 

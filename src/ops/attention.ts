@@ -17,8 +17,10 @@ import { type BadInput, type Draw, defineOp, type Operation, type Tolerance } fr
 import { mean } from './reduce.ts'
 import { softmax } from './softmax.ts'
 
+/** The activation of a gate's scores; 'nsSigmoid' is 0.5 + 0.5 sigmoid (the paper's equation 9). */
 export type GateActivation = 'sigmoid' | 'silu' | 'identity' | 'nsSigmoid'
 
+/** What `applyGate` computes: Y' = Y ⊙ act(scores) unless given otherwise. */
 export interface GateOptions {
   /** 'nsSigmoid' is 0.5 + 0.5 sigmoid (the paper's equation 9). */
   act?: GateActivation
@@ -104,6 +106,7 @@ function drawGate(draw: Draw): Required<GateOptions> {
   }
 }
 
+/** What `attentionWeights` computes. */
 export interface AttentionWeightsOptions {
   /** Query i sees keys up to i + S - T: the last query sees the last key. */
   causal?: boolean
@@ -198,11 +201,15 @@ function drawAttention(draw: Draw) {
   return { q: draw.tensor([B, T, H, D]), k: draw.tensor([B, S, KV, D]), v: draw.tensor([B, S, KV, D]), options }
 }
 
+/** What `attention` computes. */
 export interface AttentionOptions extends AttentionWeightsOptions {
-  /** Before its activation; see `applyGate`. */
+  /** Scores before their activation, [B, T, H, D] or [B, T, H, 1]; see `applyGate`. */
   gate?: Tensor
+  /** 'sigmoid' unless given. */
   gateAct?: GateActivation
+  /** Y' = Y ⊙ s, or Y + s; 'mul' unless given. */
   gateOp?: 'mul' | 'add'
+  /** One score for all heads: the mean over heads of the activated scores; false unless given. */
   gateShared?: boolean
 }
 

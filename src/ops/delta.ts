@@ -18,6 +18,7 @@ import { type DeltaOperands, type DeltaResults, fusedDelta, fusedRule } from './
 import { example, needRank, needShape } from './operands.ts'
 import { type BadInput, type Draw, defineOp, type Operation, type Tolerance } from './record.ts'
 
+/** How a delta rule is computed, and from which memory on. */
 export interface DeltaRuleOptions {
   /** Multiplies q; K^-0.5 unless given. */
   scale?: number

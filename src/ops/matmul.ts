@@ -83,6 +83,7 @@ const product: Operation<[a: Tensor, b: Tensor, transposeA: boolean, transposeB:
   },
 })
 
+/** Which operands of a product are transposed; none unless given. */
 export interface MatmulOptions {
   /** Use a with its last two axes exchanged, read in place. */
   transposeA?: boolean

@@ -38,7 +38,9 @@ function needWeight(operation: string, name: string, x: Tensor, weight: Tensor):
 /** Values away from 0, where these functions bend most. */
 const drawRows = (draw: Draw): Tensor => draw.tensor(draw.shape({ minRank: 1 }), { away: [0] })
 
+/** How `rmsNorm` scales. */
 export interface RmsNormOptions {
+  /** Added to the mean square; 1e-6 unless given. */
   eps?: number
   /** Scale by 1 + weight, so that a weight of 0 changes nothing (Qwen3-Next). */
   zeroCentred?: boolean

@@ -21,14 +21,17 @@ export type Operand = Tensor | number
 export interface Draw {
   /** An integer from low to high, both included. */
   integer(low: number, high: number): number
+  /** Either, equally likely. */
   boolean(): boolean
+  /** One of the list. */
   pick<T>(options: readonly T[]): T
   /** Sizes from 1 to `maxSize` (4), rank from `minRank` (0) to `maxRank` (3). */
   shape(options?: { minRank?: number; maxRank?: number; maxSize?: number }): number[]
   /** A shape that broadcasts with `shape`, in either direction. */
   broadcastable(shape: Shape): number[]
+  /** Floats of that shape, in [-2, 2] unless given otherwise. */
   tensor(shape: Shape, options?: TensorDraw): Tensor
-  /** int32 in [0, n). */
+  /** int32 in [0, n), of that shape. */
   indices(shape: Shape, n: number): Tensor
 }
 
@@ -102,19 +105,31 @@ export interface Composite<P extends unknown[], R> extends Common<P> {
 
 /** A record as the registry holds it. */
 export interface OpRecord {
+  /** As the function and the method are called. */
   readonly name: string
+  /** What it computes: formula, shapes, conventions at ties and kinks. */
   readonly doc: string
+  /** Paper and equation, where there is one. */
   readonly source: string | undefined
+  /** Whether a gradient flows through it. */
   readonly differentiable: boolean
+  /** Whether it is a composition of others, with their gradients. */
   readonly composite: boolean
+  /** A helper of other records, not part of the public surface. */
   readonly internal: boolean
+  /** Places, among the arguments' tensors, of floats that take no gradient. */
   readonly fixed: readonly number[]
+  /** Largest error allowed against float64, on any device. */
   readonly tolerance: Tolerance
+  /** Draws arguments that it takes. */
   readonly samples: (draw: Draw) => unknown[]
+  /** Arguments that it must refuse, and with which words. */
   readonly errors: readonly BadInput[]
+  /** The operation itself, as users call it. */
   readonly call: (...given: never[]) => unknown
 }
 
+/** What `defineOp` gives: the function, with its `record`. */
 export type Operation<P extends unknown[], R = Tensor> = ((...given: P) => R) & { readonly record: OpRecord }
 
 const registry = new Map<string, OpRecord>()

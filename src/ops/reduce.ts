@@ -12,6 +12,7 @@ import { expand, reshape } from './movement.ts'
 import { example, needTensor } from './operands.ts'
 import { type BadInput, type Draw, defineOp, type Operation, type TensorDraw } from './record.ts'
 
+/** Over which axes, and in which form. */
 export interface ReduceOptions {
   /** One axis or several; all unless given. */
   axis?: number | readonly number[]
@@ -19,6 +20,7 @@ export interface ReduceOptions {
   keepdim?: boolean
 }
 
+/** Reduces x of any shape over one axis, several, or all. */
 export type Reduction = Operation<[x: Tensor, options?: ReduceOptions]>
 
 function reducedShape(shape: Shape, axes: readonly number[], keepdim: boolean): number[] {

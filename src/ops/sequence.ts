@@ -12,6 +12,7 @@ import { example, needRank, needShape, needTensor } from './operands.ts'
 import { concat, pad, slice } from './parts.ts'
 import { type Draw, defineOp, type Operation } from './record.ts'
 
+/** Which dimensions turn, how fast, and from which position on. */
 export interface RopeOptions {
   /** theta: pair i turns by position times base^(-2 i / dims); 10000 unless given. */
   base?: number
@@ -104,6 +105,7 @@ export const rope: Operation<[x: Tensor, options?: RopeOptions]> = defineOp({
   ],
 })
 
+/** What `causalConv1d` takes beside input and weight. */
 export interface CausalConv1dOptions {
   /** Added to every position, [C]. */
   bias?: Tensor

@@ -16,6 +16,7 @@ import { example, needIndices, needTensor } from './operands.ts'
 import { defineOp, type Operation } from './record.ts'
 import { sum } from './reduce.ts'
 
+/** What `softmax` does to x before the exponential. */
 export interface SoftmaxOptions {
   /** Multiplies x before the exponential; 1 unless given. */
   scale?: number
@@ -136,6 +137,7 @@ export const logSoftmax: Operation<[x: Tensor, axis?: number]> = defineOp({
   ],
 })
 
+/** Which positions count. */
 export interface CrossEntropyOptions {
   /** Positions with this target count neither in the sum nor in the mean. */
   ignoreIndex?: number

@@ -9,6 +9,7 @@ import { adamWInPlace } from './adamw-in-place.ts'
 import { type AdamWSettings, adamWUpdate } from './adamw-update.ts'
 import { groupsOf, needFactor, needNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts'
 
+/** Settings of AdamW. */
 export interface AdamWOptions {
   /** 1e-3 unless given. */
   readonly lr?: number

@@ -19,6 +19,7 @@ import { ownBuffer, runsOf } from './in-place.ts'
  *
  * @param parameters those without a gradient are passed over
  * @returns the norm before clipping, of shape []
+ * @throws SluiceError for a `maxNorm` that is not above 0
  *
  * @example
  * const norm = clipGradNorm(model.parameters(), 1)

@@ -4,6 +4,7 @@ import type { ParameterGroup } from './optimizer.ts'
 
 /** What has named parameters: a module. */
 export interface HasParameters {
+  /** Parameters of any shapes, by dotted name, in a fixed order. */
   namedParameters(): ReadonlyMap<string, Tensor>
 }
 
@@ -32,7 +33,7 @@ export function decayGroups(module: HasParameters, weightDecay: number): Paramet
 const isHidden = (name: string): boolean => !/embedding\.|(^|\.)head\.|gateLogits$/i.test(name) && !isConvolution(name)
 
 /**
- * The parameters as Muon takes them: hidden matrices, and the rest in AdamW's groups.
+ * The parameters as Muon takes them: hidden matrices [m, n], and the rest in AdamW's groups.
  *
  * @param weightDecay of the matrices among the rest; 0 unless given
  */

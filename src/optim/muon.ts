@@ -39,6 +39,7 @@ export function orthogonalise(x: Tensor, steps = 5): Tensor {
   return m > n ? transpose(y) : y
 }
 
+/** Settings of Muon. */
 export interface MuonOptions {
   /** Rate of the hidden matrices; 0.02 unless given. */
   readonly lr?: number
@@ -61,7 +62,8 @@ export class Muon extends Optimizer {
   readonly #adamW: AdamWSettings
 
   /**
-   * @param parameters `hidden` matrices for Muon and the `rest` for AdamW, as `muonGroups(module)` gives them
+   * @param parameters `hidden` matrices [m, n] for Muon and the `rest` for AdamW, as `muonGroups(module)` gives them
+   * @throws SluiceError for settings out of range, and for hidden parameters that are no matrices
    *
    * @example
    * const optimizer = new Muon(muonGroups(model), { lr: 0.02, adamW: { lr: 3e-4 } })

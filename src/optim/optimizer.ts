@@ -12,6 +12,7 @@ import { fromHost, isTensor, scope, type Tensor } from '../tensor/tensor.ts'
 
 /** Parameters with settings of their own. */
 export interface ParameterGroup {
+  /** Of any shapes. */
   readonly params: readonly Tensor[]
   /** Replaces the optimizer's rate; when `optimizer.lr` is set later, the ratio between the two stays. */
   readonly lr?: number
@@ -29,10 +30,13 @@ export interface MomentGroup extends ParameterGroup {
 
 /** One parameter with all that its optimizer knows of it. */
 export interface Slot {
+  /** As `state` names its moments. */
   readonly name: string
+  /** Of any shape. */
   readonly parameter: Tensor
   /** The group's rate over the optimizer's. */
   readonly rateRatio: number
+  /** The group's, or the optimizer's. */
   readonly weightDecay: number
   /** Running averages, of the parameter's shape, 0 at the start. */
   readonly moments: Readonly<Record<string, Tensor>>
@@ -61,7 +65,7 @@ export abstract class Optimizer {
     this.slots = makeSlots(operation, groups, options)
   }
 
-  /** All parameters, in the order in which they were given. */
+  /** All parameters, of any shapes, in the order in which they were given. */
   get parameters(): Tensor[] {
     return this.slots.map(({ parameter }) => parameter)
   }
@@ -79,8 +83,8 @@ export abstract class Optimizer {
   /**
    * Moves every parameter that has a gradient. Parameters without one keep their value and their moments.
    *
-   * @param guard a number, such as the gradient's norm: where it is not finite, parameters and moments stay as they are,
-   *   without anyone reading it. Only for optimizers that are `guarded`.
+   * @param guard a number of shape [], such as the gradient's norm: where it is not finite, parameters and moments stay as they are,
+   *   without anyone reading it. @throws SluiceError for one unless the optimizer is `guarded`
    */
   step(guard?: Tensor): void {
     if (guard && !this.guarded) throw new SluiceError(this.#operation, 'it cannot leave out a step by a guard')

@@ -9,12 +9,15 @@ import { SluiceError } from '../errors.ts'
 /** The rate of step s. */
 export type Schedule = (step: number) => number
 
+/** The start of a schedule. */
 export interface WarmupOptions {
+  /** The largest rate. */
   readonly peak: number
   /** Steps below the peak at the start; 0 unless given. */
   readonly warmup?: number
 }
 
+/** A schedule that falls from its peak to a floor. */
 export interface DecayOptions extends WarmupOptions {
   /** The step at which the floor is reached; it stays there. */
   readonly total: number

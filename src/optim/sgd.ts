@@ -7,10 +7,13 @@ import { add, mul, sub } from '../ops/elementwise.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { groupsOf, needFactor, Optimizer, type OptimizerParameters, type Slot, stepNumber } from './optimizer.ts'
 
+/** Settings of SGD. */
 export interface SGDOptions {
+  /** The learning rate; it has no default. */
   readonly lr: number
   /** 0 unless given. */
   readonly momentum?: number
+  /** Look ahead along the momentum; false unless given. */
   readonly nesterov?: boolean
   /** Added to the gradient as decay p; 0 unless given. */
   readonly weightDecay?: number
@@ -21,6 +24,8 @@ export class SGD extends Optimizer {
   readonly #nesterov: boolean
 
   /**
+   * @throws SluiceError for settings out of range, and for `nesterov` without a momentum
+   *
    * @example
    * const optimizer = new SGD(model.parameters(), { lr: 0.1, momentum: 0.9 })
    */

@@ -6,11 +6,13 @@ import { defaultGenerator } from './random.ts'
 import { checkShape, type Shape, sizeOf } from './shape.ts'
 import { fromData, fromHost, type Nested, type Tensor } from './tensor.ts'
 
+/** Where a tensor lies, of which type it is, and whether it is a parameter. */
 export interface CreateOptions {
   /** 'float32', 'float64' or 'int32'; the device's float type unless given (int32 for an Int32Array). */
   dtype?: DType
   /** Name of a device; the default device unless given. */
   device?: string
+  /** Whether `backward` accumulates a gradient into it; false unless given. */
   requiresGrad?: boolean
 }
 
@@ -107,7 +109,7 @@ function checkIntegers(data: ArrayLike<number>): void {
   }
 }
 
-/** All elements `value`. */
+/** All elements `value`, in a tensor of that shape. @throws SluiceError for what is no shape, and for fractions in int32 */
 export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
   checkShape('full', shape)
   const { device, dtype } = resolve('full', options)
@@ -115,16 +117,20 @@ export function full(shape: Shape, value: number, options: CreateOptions = {}): 
   return finish(fromData(new Float64Array(sizeOf(shape)).fill(value), [...shape], dtype, device), options)
 }
 
+/** All elements 0, in a tensor of that shape. @throws SluiceError for what is no shape */
 export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
   return full(shape, 0, options)
 }
 
+/** All elements 1, in a tensor of that shape. @throws SluiceError for what is no shape */
 export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
   return full(shape, 1, options)
 }
 
 /**
- * Evenly spaced numbers start, start + step, … below end.
+ * Evenly spaced numbers start, start + step, … below end, [n].
+ *
+ * @throws SluiceError for a step of 0, and for bounds or steps that are not finite
  *
  * @example
  * arange(3) // [0, 1, 2]
@@ -154,7 +160,7 @@ export function eye(n: number, m: number = n, options: CreateOptions = {}): Tens
   return finish(fromData(data, [n, m], dtype, device), options)
 }
 
-/** Uniform in [0, 1), on the grid of 2^-24: the same bits on every device. */
+/** Uniform in [0, 1), on the grid of 2^-24, in a tensor of that shape: the same bits on every device. */
 export function rand(shape: Shape, options: CreateOptions = {}): Tensor {
   checkShape('rand', shape)
   const { device, dtype } = resolve('rand', options)
@@ -164,7 +170,7 @@ export function rand(shape: Shape, options: CreateOptions = {}): Tensor {
   )
 }
 
-/** Standard normal, rounded to float32: the same bits on every device. */
+/** Standard normal, rounded to float32, in a tensor of that shape: the same bits on every device. */
 export function randn(shape: Shape, options: CreateOptions = {}): Tensor {
   checkShape('randn', shape)
   const { device, dtype } = resolve('randn', options)

@@ -6,8 +6,11 @@ import { fromData, type Tensor } from './tensor.ts'
 
 /** A tensor in host memory: `data` is row-major and holds the product of `shape` values of the named type. */
 export interface HostTensor {
+  /** Of the elements. */
   readonly dtype: 'float32' | 'float64' | 'int32'
+  /** [] for a single number. */
   readonly shape: readonly number[]
+  /** The elements, row-major, in an array of their type. */
   readonly data: Float32Array | Float64Array | Int32Array
 }
 

@@ -9,13 +9,19 @@ import { deepStackHere, SluiceError, stackHere, userPlace } from '../errors.ts'
 import type { Storage } from './storage.ts'
 import type { Tensor } from './tensor.ts'
 
+/** A tensor that nobody has freed. */
 export interface Leak {
+  /** Of the tensor. */
   readonly shape: readonly number[]
+  /** Of its elements. */
   readonly dtype: string
+  /** Name of the device that holds it. */
   readonly device: string
+  /** Its size on the device. */
   readonly bytes: number
   /** `file:line` of the user's own frame that made the tensor, or let it out of its scope. */
   readonly place: string
+  /** The whole stack of `place`. */
   readonly stack: string
 }
 
@@ -203,7 +209,7 @@ export function runScope<R>(body: () => R, stack: () => string = stackHere()): R
  *
  * @example
  * const leaks = checkLeaks(() => { randn([2, 3]) })
- * leaks[0].place // 'train.ts:1'
+ * leaks[0].shape // [2, 3]; `place` says where it was made, 'train.ts:1'
  */
 export function checkLeaks(body?: () => void): Leak[] {
   const before = new Set(living.keys())

@@ -21,7 +21,9 @@ const WORD = 2 ** 32
 
 /** Where a Generator stands: its seed and how many draws it has made. Plain JSON, for checkpoints. */
 export interface GeneratorState {
+  /** An integer from 0 to 2^53 - 1. */
   readonly seed: number
+  /** An integer from 0 to 2^32. */
   readonly draws: number
 }
 
@@ -47,6 +49,7 @@ export class Generator {
     this.state = { seed, draws: 0 }
   }
 
+  /** Where it stands. Setting it to a state that `state` cannot give is an error. */
   get state(): GeneratorState {
     return { seed: this.#seed, draws: this.#draws }
   }
@@ -94,7 +97,7 @@ export class Generator {
     return values
   }
 
-  /** n values, each 1 with probability p and otherwise 0; p is rounded up to a multiple of 2^-32, 0 and 1 are exact. */
+  /** n values, each 1 with probability p and otherwise 0; p is rounded up to a multiple of 2^-32, 0 and 1 are exact. @throws SluiceError for p outside [0, 1] */
   bernoulli(n: number, p: number): Float32Array {
     if (!(p >= 0 && p <= 1)) throw new SluiceError('bernoulli', `p is ${p}; expected a probability from 0 to 1`)
     const draw = this.#nextDraw('bernoulli', n)
@@ -104,7 +107,7 @@ export class Generator {
     return values
   }
 
-  /** n integers from low to high - 1, all equally likely; low and high - 1 are int32 values. */
+  /** n integers from low to high - 1, all equally likely. @throws SluiceError unless low < high, and low and high - 1 are int32 values */
   integers(n: number, low: number, high: number): Int32Array {
     if (!Number.isInteger(low) || !Number.isInteger(high) || low >= high || low < -(2 ** 31) || high > 2 ** 31) {
       throw new SluiceError('integers', `the range is [${low}, ${high}); expected int32 bounds with low < high`)

@@ -1,6 +1,7 @@
 /** Shapes: sizes, strides, axes and NumPy's broadcasting, on plain lists of numbers. */
 import { SluiceError, showShape } from '../errors.ts'
 
+/** Sizes of the axes, from the outermost in; [] for a single number. */
 export type Shape = readonly number[]
 
 /** Number of elements; 1 for rank 0. */

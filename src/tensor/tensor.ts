@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The tensor: an immutable value of shape, dtype and a contiguous buffer on a device.
  *
@@ -26,13 +27,15 @@ export type Nested = number | Nested[]
 let nextId = 1
 
 export class Tensor extends Owned {
+  /** No two tensors of a process have the same. */
   readonly id: number = nextId++
+  /** Sizes of the axes; [] for a single number. Elements lie row-major. */
   readonly shape: Shape
   /** The node that made it, or null for a leaf. */
   node: GraphNode | null = null
   /** Which of the node's results it is; 0 for an operation with one. */
   slot = 0
-  /** The gradient that `backward` accumulated; only leaves with `requiresGrad` have one. */
+  /** The gradient that `backward` accumulated, of the tensor's own shape; only leaves with `requiresGrad` have one. */
   grad: Tensor | null = null
   /** A name for drawings and messages. */
   label = ''
@@ -48,6 +51,7 @@ export class Tensor extends Owned {
     track(this)
   }
 
+  /** 'float32', 'float64' or 'int32'. */
   get dtype(): DType {
     return this.#storage.buffer.dtype
   }
@@ -57,6 +61,7 @@ export class Tensor extends Owned {
     return this.#storage.device.name
   }
 
+  /** Number of axes. */
   get rank(): number {
     return this.shape.length
   }
@@ -66,6 +71,7 @@ export class Tensor extends Owned {
     return sizeOf(this.shape)
   }
 
+  /** Size of its elements, in bytes. */
   get bytes(): number {
     return this.size * bytesPerElement(this.dtype)
   }
@@ -82,6 +88,7 @@ export class Tensor extends Owned {
     return this.#storage
   }
 
+  /** Whether `dispose` was called, or the end of its scope freed it. */
   get isDisposed(): boolean {
     return this.#disposed !== null
   }
@@ -124,7 +131,7 @@ export class Tensor extends Owned {
     return device.read(buffer)
   }
 
-  /** All elements at once, on devices in host memory; see `data` for all others. */
+  /** All elements at once, on devices in host memory. @throws SluiceError on all others, which `data` reads */
   dataNow(): TypedArray {
     const { device, buffer } = this.storage
     if (!device.readNow) {
@@ -133,7 +140,7 @@ export class Tensor extends Owned {
     return device.readNow(buffer)
   }
 
-  /** The one element of a tensor of size 1. */
+  /** The one element of a tensor of size 1. @throws SluiceError for any other size */
   async item(): Promise<number> {
     if (this.size !== 1) {
       throw new SluiceError(
@@ -163,7 +170,7 @@ export class Tensor extends Owned {
 
   // Sharing and moving
 
-  /** The same value without a history: gradients stop here. */
+  /** The same value, in its shape, without a history: gradients stop here. */
   detach(): Tensor {
     return this.alias(this.shape)
   }
@@ -173,7 +180,7 @@ export class Tensor extends Owned {
     return new Tensor(this.storage.retain(), shape)
   }
 
-  /** A copy on another device, rounded to its float type, without a history. */
+  /** A copy of the same shape on another device, rounded to its float type, without a history. */
   async to(deviceName: string): Promise<Tensor> {
     const data = await this.data()
     const target = findDevice(deviceName)
@@ -261,7 +268,7 @@ export function isTensor(value: unknown): value is Tensor {
  * @throws SluiceError when `body` is asynchronous: read values after the scope
  *
  * @example
- * const loss = scope(() => model.loss(batch)) // everything else is gone
+ * const loss = scope(() => model.loss(tokens, targets)) // everything else is gone
  */
 export function scope<R>(body: () => R): R {
   return runScope(body)

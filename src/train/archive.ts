@@ -5,12 +5,13 @@
  *
  * The text is there where no file of it is: a page learns from what was pasted.
  */
-import { strFromU8, strToU8, unzipSync, zipSync } from 'fflate'
+import { strFromU8, strToU8, zipSync } from 'fflate'
 import { SluiceError } from '../errors.ts'
 import { reason } from '../hub/files.ts'
 import { type Checkpoint, nodeFiles, writeCheckpoint } from './checkpoint.ts'
 import { MemoryFiles } from './memory-files.ts'
 import { checkpointFolder, type LogEntry, logFile, logLines, logText } from './run.ts'
+import { unzip } from './zip.ts'
 
 /** The text of a run in its folder. */
 export const textFile = 'text.txt'
@@ -56,13 +57,13 @@ const fileOfRun = /^(?:(.*)\/)?(log\.jsonl|text\.txt|checkpoints\/step-\d+\.safe
  * @throws SluiceError when it is no zip, is damaged, or holds no run or several
  */
 export function unpackRun(bytes: Uint8Array, fileName: string): ArchivedRun {
-  let unzipped: Record<string, Uint8Array>
+  let unzipped: Map<string, Uint8Array>
   try {
-    unzipped = unzipSync(bytes)
+    unzipped = unzip(bytes, (entry) => fileOfRun.test(entry))
   } catch (error) {
     throw new SluiceError('unpackRun', `${fileName} is not a whole zip: ${reason(error)}`)
   }
-  const found = Object.entries(unzipped).flatMap(([entry, content]) => {
+  const found = [...unzipped].flatMap(([entry, content]) => {
     const [, folder = '', path] = fileOfRun.exec(entry) ?? []
     return path === undefined ? [] : [{ folder, path, content }]
   })

@@ -12,14 +12,18 @@
 import { SluiceError } from '../errors.ts'
 import { nodeFiles, reason, splitPath, unfinished, type WritableFiles } from '../hub/files.ts'
 import { decodeSafetensors, encodeSafetensors } from '../hub/safetensors.ts'
+import { showName, showValue } from '../shown.ts'
 import type { HostTensor } from '../tensor/host.ts'
 
 export { nodeFiles }
 
 /** What a run needs to go on exactly where it stopped. `config` and `generator` are any JSON values. */
 export interface Checkpoint {
+  /** Steps done. */
   readonly step: number
+  /** Weights and moments, by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>
+  /** The configuration of the run. */
   readonly config: unknown
   /** The state of the random generator. */
   readonly generator: unknown
@@ -87,6 +91,14 @@ async function checksum(
   return hexDigest(new TextEncoder().encode(JSON.stringify(list)))
 }
 
+/** The metadata of a checkpoint with the checksum that its readers ask for. */
+export async function sealed(
+  tensors: ReadonlyMap<string, HostTensor>,
+  metadata: Readonly<Record<string, string>>,
+): Promise<Record<string, string>> {
+  return { ...metadata, sha256: await checksum(tensors, metadata) }
+}
+
 /** What `writeCheckpoint` does besides writing. */
 export interface WriteCheckpointOptions {
   /** How many checkpoints to keep, this one included; earlier steps than those are removed. */
@@ -124,7 +136,7 @@ export async function writeCheckpoint(
   }
   // A copy: while the checksum is awaited the caller may go on training.
   const copies = new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]))
-  const bytes = encodeSafetensors(copies, { ...metadata, sha256: await checksum(copies, metadata) })
+  const bytes = encodeSafetensors(copies, await sealed(copies, metadata))
 
   const path = `${folder}/${fileName(step)}`
   const temporary = path + unfinished
@@ -185,12 +197,16 @@ async function readWhole(files: CheckpointFiles, path: string): Promise<Checkpoi
     return metadata[key]!
   }
   if (text('version') !== version) {
-    throw new Error(`its version is ${text('version')}, this Sluice reads version ${version}`)
+    throw new Error(`its version is ${showName(text('version'))}, this Sluice reads version ${version}`)
   }
   const sum = await checksum(tensors, metadata)
-  if (sum !== text('sha256')) throw new Error(`its checksum is ${sum}, it was written with ${text('sha256')}`)
+  if (sum !== text('sha256')) throw new Error(`its checksum is ${sum}, it was written with ${showName(text('sha256'))}`)
+  const step = Number(text('step'))
+  if (!Number.isSafeInteger(step) || String(step) !== text('step')) {
+    throw new Error(`its step is ${showValue(text('step'))}, expected an integer from 0`)
+  }
   return {
-    step: Number(text('step')),
+    step,
     tensors,
     config: JSON.parse(text('config')),
     generator: JSON.parse(text('generator')),

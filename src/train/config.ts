@@ -5,6 +5,8 @@ import { SluiceError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import {
   type Check,
+  count,
+  everyOf,
   isRecord,
   nonNegative,
   oneOf,
@@ -13,7 +15,9 @@ import {
   positiveInteger,
   probability,
   record,
+  text,
 } from '../nn/validate.ts'
+import { showName, showValue } from '../shown.ts'
 
 /** Where the tokens come from: a text file, or a generated task. */
 export interface DataConfig {
@@ -48,9 +52,11 @@ export interface ScheduleConfig {
   floor: number
 }
 
+/** A training run: plain JSON, every key with a default; see `trainConfig`. */
 export interface TrainConfig {
   /** Name of the run, and of its folder under `runs`. */
   name: string
+  /** Where the tokens come from. */
   data: DataConfig
   /** The model's own configuration; `transformerConfig` checks it. Vocabulary and context come from here. */
   model: Record<string, unknown>
@@ -58,10 +64,13 @@ export interface TrainConfig {
   batchSize: number
   /** Tokens a sequence, T; a task brings its own. */
   contextLength: number
+  /** Training steps. */
   steps: number
   /** Of weights, data order and dropout. */
   seed: number
+  /** What moves the weights. */
   optimizer: OptimizerConfig
+  /** The learning rate over the steps. */
   schedule: ScheduleConfig
   /** Largest global norm of the gradient; null for none. */
   clip: number | null
@@ -73,6 +82,7 @@ export interface TrainConfig {
   checkpointEvery: number
 }
 
+/** The configuration that `trainConfig({})` gives. */
 export const defaultTrainConfig: TrainConfig = {
   name: 'run',
   data: { text: undefined, tokenizer: 'character', heldOutShare: 0.1, task: undefined, taskOptions: {} },
@@ -100,13 +110,13 @@ export const defaultTrainConfig: TrainConfig = {
 /** The greatest seed from which the streams of weights, data and held-out tasks can be told apart. */
 const greatestSeed = 2 ** 51 - 1
 
-const text: Check = (value) => (typeof value === 'string' ? null : 'a text')
-const count: Check = (value) => (Number.isSafeInteger(value) && (value as number) >= 0 ? null : 'an integer from 0 up')
 const seed: Check = (value) =>
   count(value) === null && (value as number) <= greatestSeed ? null : 'an integer from 0 to 2^51 - 1'
 const share: Check = (value) => (positive(value) === null && (value as number) < 1 ? null : 'a number between 0 and 1')
 const fraction: Check = (value) =>
   nonNegative(value) === null && (value as number) <= 1 ? null : 'a number from 0 to 1'
+const numberOrSwitch: Check = (value) =>
+  typeof value === 'number' || typeof value === 'boolean' ? null : 'a number, or true or false'
 const runName: Check = (value) =>
   typeof value === 'string' && /^\w[\w.-]*$/.test(value)
     ? null
@@ -119,7 +129,7 @@ const checks: Readonly<Partial<Record<string, Check>>> = {
   'data.tokenizer': oneOf('character', 'byte'),
   'data.heldOutShare': share,
   'data.task': text,
-  'data.taskOptions': record,
+  'data.taskOptions': everyOf(numberOrSwitch),
   model: record,
   batchSize: positiveInteger,
   contextLength: positiveInteger,
@@ -208,21 +218,22 @@ function merge(path: string, defaults: Record<string, unknown>, given: unknown):
   const result: Record<string, unknown> = structuredClone(defaults)
   if (given === undefined) return result
   if (!isRecord(given)) {
-    throw new SluiceError(
-      'trainConfig',
-      `${path || 'the configuration'} must be an object, got ${JSON.stringify(given)}`,
-    )
+    throw new SluiceError('trainConfig', `${path || 'the configuration'} must be an object, got ${showValue(given)}`)
   }
   for (const [key, value] of Object.entries(given)) {
     const name = path ? `${path}.${key}` : key
     if (!Object.hasOwn(defaults, key)) {
-      throw new SluiceError('trainConfig', `unknown key ${name}; the nearest is ${nearest(key, Object.keys(defaults))}`)
+      throw new SluiceError(
+        'trainConfig',
+        `unknown key ${showName(name)}; the nearest is ${nearest(key, Object.keys(defaults))}`,
+      )
     }
     if (value === undefined) continue
     const check = checks[name]
     const expected = check?.(value) ?? null
     if (expected !== null) {
-      const shown = typeof value === 'number' ? String(value) : JSON.stringify(value)
+      // JSON has no NaN.
+      const shown = typeof value === 'number' ? String(value) : showValue(value)
       throw new SluiceError('trainConfig', `${name} must be ${expected}, got ${shown}`)
     }
     result[key] = check ? value : merge(name, defaults[key] as Record<string, unknown>, value)

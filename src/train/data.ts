@@ -3,11 +3,15 @@ import { SluiceError } from '../errors.ts'
 import { Generator } from '../tensor/random.ts'
 import type { TrainConfig } from './config.ts'
 import { ignoredTarget, taskNamed } from './tasks.ts'
+import { mostTokens } from './tasks-definition.ts'
 import { heldOutBatches, loadText, splitTokens, type TokenBatch, textBatch } from './text.ts'
 import { ByteTokenizer, CharTokenizer, type Tokenizer, type TokenizerJSON, tokenizerFromJSON } from './tokenizer.ts'
 
+/** What a run learns from and is tested on. */
 export interface RunData {
+  /** V, how many tokens there are. */
   readonly vocabularySize: number
+  /** T, tokens a sequence. */
   readonly contextLength: number
   /** What turns text into tokens; a task has none. */
   readonly tokenizer: Tokenizer | undefined
@@ -23,9 +27,11 @@ export interface RunData {
         readonly fingerprint: number
       }
     | undefined
+  /** Batches of the held-out loss, always the same. */
   readonly heldOut: readonly TokenBatch[]
   /** The stream that training batches are drawn from; its state belongs in a checkpoint. */
   readonly generator: Generator
+  /** The next training batch, drawn with `generator`. */
   next(): TokenBatch
 }
 
@@ -108,7 +114,16 @@ function taskData(config: TrainConfig, name: string, generator: Generator): RunD
   const task = taskNamed(name)
   const options = { batchSize: config.batchSize, ...config.data.taskOptions }
   const held = new Generator(streamSeed(config.seed, 2))
-  const heldOut = Array.from({ length: config.evaluationBatches }, () => task.generate(held, options))
+  const first = task.generate(held, options)
+  if (first.inputs.length * config.evaluationBatches > mostTokens) {
+    const asked = `${config.evaluationBatches} batches of ${first.B} rows of ${first.T} tokens`
+    throw new SluiceError(
+      'train',
+      `evaluationBatches: ${asked} are too many to hold out; ${mostTokens} tokens are the most`,
+    )
+  }
+  const rest = Array.from({ length: config.evaluationBatches - 1 }, () => task.generate(held, options))
+  const heldOut = [first, ...rest]
   return {
     vocabularySize: heldOut[0].vocabularySize,
     contextLength: heldOut[0].T,

@@ -6,6 +6,7 @@ import { tensor } from '../tensor/create.ts'
 import { scope } from '../tensor/tensor.ts'
 import type { TokenBatch } from './text.ts'
 
+/** How well a model does on held-out batches. */
 export interface Evaluation {
   /** Mean cross-entropy over all counted positions, in nats. */
   loss: number

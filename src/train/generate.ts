@@ -7,6 +7,7 @@ import { tensor } from '../tensor/create.ts'
 import { Generator } from '../tensor/random.ts'
 import { scope } from '../tensor/tensor.ts'
 
+/** How many tokens are added, and how they are chosen. */
 export interface GenerateOptions {
   /** Tokens to add; 100 unless given. */
   length?: number

@@ -10,13 +10,17 @@ import { MovingAverage } from './report/smooth.ts'
 
 /** Where a run stands. */
 export interface LiveState {
+  /** Name of the run. */
   name: string
   /** Steps done, those before a checkpoint included. */
   step: number
+  /** Steps of the whole run. */
   steps: number
   /** Training loss, in nats per token. */
   loss: number
+  /** The newest one, in nats per token. */
   heldOutLoss?: number
+  /** Tokens trained on, a second. */
   tokensPerSecond: number
   /** Time since the first step of this session. */
   seconds: number
@@ -128,7 +132,7 @@ export interface LiveOptions {
  *
  * @example
  * const display = new LiveDisplay()
- * for (...) display.update({ name: 'gated', step, steps, loss, tokensPerSecond, seconds })
+ * display.update({ name: 'gated', step: 1, steps: 2000, loss: 4.1, tokensPerSecond: 11120, seconds: 1 }) // after every step
  * display.finish()
  */
 export class LiveDisplay {

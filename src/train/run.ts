@@ -1,5 +1,6 @@
 /** The folder of a run: its log, one JSON object a line, and the checkpoints beside it. */
 import { SluiceError } from '../errors.ts'
+import { count, everyOf, fieldsOf, finite, orNull } from '../nn/validate.ts'
 import { type CheckpointFiles, nodeFiles } from './checkpoint.ts'
 
 /** One line of a run's log. */
@@ -35,19 +36,43 @@ export async function readLog(folder: string, step = Number.POSITIVE_INFINITY): 
 /** The same of a log's text. */
 export function logLines(text: string, step = Number.POSITIVE_INFINITY): LogEntry[] {
   const entries: LogEntry[] = []
+  let last = -1
   for (const line of text.split('\n')) {
     if (line.trim() === '') continue
-    let entry: LogEntry
-    try {
-      entry = JSON.parse(line) as LogEntry
-    } catch {
-      // A crash may cut the last line short; it then belongs to a step after the last checkpoint.
-      break
-    }
+    const entry = entryOf(line)
+    // A crash may cut the last line short; it then belongs to a step after the last checkpoint.
+    if (!entry || entry.step <= last) break
+    last = entry.step
     if (entry.step <= step) entries.push(entry)
   }
   return entries
 }
+
+const isEntry = fieldsOf({ step: count, loss: finite, learningRate: finite, norm: finite, seconds: finite })
+const isOptional = { heldOutLoss: finite, heldOutAccuracy: finite, found: everyOf(orNull(finite)) }
+
+/** An entry, from a line that anyone may have written; what was found and is not finite, null in JSON, is left out. */
+function entryOf(line: string): LogEntry | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return undefined
+  }
+  if (isEntry(value) !== null) return undefined
+  const { step, loss, learningRate, norm, seconds, ...rest } = value as LogEntry
+  const entry: LogEntry = { step, loss, learningRate, norm, seconds }
+  for (const [key, check] of Object.entries(isOptional)) {
+    const given = (rest as Record<string, unknown>)[key]
+    if (given === undefined) continue
+    if (check(given) !== null) return undefined
+    Object.assign(entry, { [key]: key === 'found' ? withoutNulls(given as Record<string, number | null>) : given })
+  }
+  return entry
+}
+
+const withoutNulls = (found: Readonly<Record<string, number | null>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(found).filter((entry): entry is [string, number] => entry[1] !== null))
 
 export const logText = (entries: readonly LogEntry[]): string => entries.map(line).join('')
 

@@ -6,6 +6,7 @@
  */
 import { Divergence, SluiceError } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
+import { count, fieldsOf } from '../nn/validate.ts'
 import type { Optimizer } from '../optim/index.ts'
 import type { HostTensor } from '../tensor/host.ts'
 import type { GeneratorState } from '../tensor/random.ts'
@@ -19,6 +20,7 @@ import { makeOptimizer, makeSchedule } from './optimizer.ts'
 import { checkpointFolder, clearFolder, type LogEntry, newestCheckpoint, RunLog, readLog, removeLater } from './run.ts'
 import { drawing, type Stepper, stepProgram } from './step.ts'
 
+/** What is trained, where it is kept, and from where it goes on. */
 export interface SessionOptions {
   /** What differs from the defaults; see `TrainConfig`. Not needed when resuming: then only `steps` may change. */
   config?: unknown
@@ -44,6 +46,9 @@ interface SavedGenerators {
   weights: GeneratorState
 }
 
+const isState = fieldsOf({ seed: count, draws: count })
+const areGenerators = fieldsOf({ data: isState, weights: isState })
+
 /** A checkpoint to go on from. */
 interface Origin extends Checkpoint {
   readonly path: string
@@ -64,7 +69,10 @@ async function findOrigin(options: SessionOptions): Promise<Origin | undefined> 
   const path = newest ?? place
   const checkpoint = await readCheckpoint(path, { files })
   const own = folder !== undefined && (await isInside(path, checkpointFolder(folder)))
-  return { ...checkpoint, path, config: savedConfig(path, checkpoint.config), own }
+  const config = savedConfig(path, checkpoint)
+  const expected = areGenerators(checkpoint.generator)
+  if (expected === null) return { ...checkpoint, path, config, own }
+  throw new SluiceError('train', `${path} cannot be gone on with: its generator is not ${expected}`)
 }
 
 /** Why there is nothing to go on from in the folder of a run. */
@@ -107,7 +115,7 @@ interface Parts {
  * @throws SluiceError for bad configurations and data, before anything is written
  *
  * @example
- * const session = await openSession({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
+ * const session = await openSession({ text: 'to be or not to be '.repeat(200), config: { steps: 100, contextLength: 32 } })
  * const { loss } = await session.step()
  * session.dispose()
  */
@@ -154,6 +162,12 @@ async function openData(
     throw new SluiceError('train', 'a program gave this run its text: resume it there, or give the same text here')
   }
   const data = await loadData(config, text, before?.tokenizer ?? undefined)
+  if (before && (data.vocabularySize !== before.vocabularySize || data.contextLength !== before.contextLength)) {
+    const shown = [before, data].map(
+      ({ vocabularySize, contextLength }) => `${vocabularySize} tokens in ${contextLength}`,
+    )
+    throw new SluiceError('train', `the run learned from ${shown[0]}, its configuration gives it ${shown[1]}`)
+  }
   if (before?.text && data.text && before.text.fingerprint !== data.text.fingerprint) {
     const tokens = data.text.train.length + data.text.heldOut.length
     throw new SluiceError(
@@ -167,11 +181,17 @@ async function openData(
 
 /** A run that is being trained; `openSession` makes it. */
 export class TrainingSession {
+  /** The whole configuration. */
   readonly config: TrainConfig
+  /** What it learns from and is tested on. */
   readonly data: RunData
+  /** The model in training. */
   readonly model: Transformer
+  /** What moves its weights. */
   readonly optimizer: Optimizer
+  /** The model's, by name; of any shapes. */
   readonly parameters: ReadonlyMap<string, Tensor>
+  /** One entry a step. */
   readonly log: RunLog
   /** Steps done when the session began. */
   readonly firstStep: number
@@ -211,10 +231,12 @@ export class TrainingSession {
     this.#tokens = tokens
   }
 
+  /** Steps done, over all sessions. */
   get stepsDone(): number {
     return this.#stepsDone
   }
 
+  /** Whether all steps of the configuration are done. */
   get isComplete(): boolean {
     return this.#stepsDone >= this.config.steps
   }

@@ -34,6 +34,10 @@ type Language = Pick<BigramBackcopyOptions, 'vocabularySize' | 'triggers' | 'tri
 type Table = Float64Array
 
 const tables = new Map<string, Table>()
+/** Kept at once: runs side by side share one, or have their own. */
+const mostTables = 4
+/** A language's table has V^2 chances. */
+const mostWords = 2048
 
 /**
  * What follows a token: each trigger equally often; the ordinary tokens in an order of its own, the one at rank r with a weight of 1 / r^2.
@@ -56,6 +60,7 @@ function tableOf(settings: Language): Table {
     for (let next = 1; next < V; next++) row[next]! += row[next - 1]!
     row[V - 1] = 1
   }
+  if (tables.size === mostTables) tables.clear()
   tables.set(key, table)
   return table
 }
@@ -78,6 +83,7 @@ export const bigramBackcopyTaskDefinition = defineTask<BigramBackcopyOptions>({
   },
   least: { batchSize: 1, vocabularySize: 4, sequenceLength: 2, triggers: 1, triggerPercent: 1, language: 0 },
   check({ vocabularySize, triggers, triggerPercent }, impossible) {
+    if (vocabularySize > mostWords) impossible(`vocabularySize must be at most ${mostWords}, got ${vocabularySize}`)
     if (vocabularySize < triggers + 3) {
       impossible(
         `vocabularySize ${vocabularySize} is too small for ${triggers} triggers: with the start token and two ordinary tokens ${triggers + 3} are needed`,

@@ -6,10 +6,14 @@
  */
 
 import { SluiceError } from '../errors.ts'
+import { showName, showValue } from '../shown.ts'
 import type { RandomSource, TokenBatch } from './text.ts'
 
 /** The target of a position at which nothing is asked. */
 export const ignoredTarget = -100
+
+/** Of one batch, and of all that is held out: a file of a few bytes may ask for any number. */
+export const mostTokens = 2 ** 22
 
 /** One batch of a task: `inputs` and `targets` are [B, T], row-major, ids below `vocabularySize` or -100. */
 export interface TaskBatch extends TokenBatch {
@@ -21,6 +25,7 @@ export type TaskOptions = Readonly<Record<string, number | boolean>>
 
 /** A task, as the registry lists it. */
 export interface TaskDefinition<Options extends TaskOptions = TaskOptions> {
+  /** As `data.task` names it. */
   readonly name: string
   /** What the sequences look like, what is asked, and where the task comes from. */
   readonly doc: string
@@ -59,11 +64,14 @@ export function defineTask<Options extends TaskOptions & { readonly batchSize: n
   function resolve(options: Partial<Options>): Options {
     for (const [key, value] of Object.entries(options)) {
       if (!Object.hasOwn(defaults, key)) {
-        throw new SluiceError(name, `unknown option ${key}; the options are ${Object.keys(defaults).join(', ')}`)
+        throw new SluiceError(
+          name,
+          `unknown option ${showName(key)}; the options are ${Object.keys(defaults).join(', ')}`,
+        )
       }
       if (value === undefined) continue
       if (typeof value !== typeof defaults[key]) {
-        throw new SluiceError(name, `option ${key} must be a ${typeof defaults[key]}, got ${JSON.stringify(value)}`)
+        throw new SluiceError(name, `option ${key} must be a ${typeof defaults[key]}, got ${showValue(value)}`)
       }
       if (typeof value !== 'number') continue
       const least = parts.least[key]
@@ -96,7 +104,12 @@ export function defineTask<Options extends TaskOptions & { readonly batchSize: n
       const resolved = resolve(options)
       const B = resolved.batchSize
       const T = parts.columns(resolved)
-      if (B * T > 2 ** 31 - 1) throw new SluiceError(name, `a batch of ${B} rows of ${T} is too large for one array`)
+      if (!(B * T <= mostTokens)) {
+        throw new SluiceError(
+          name,
+          `a batch of ${B} rows of ${T} tokens is too large; at most ${mostTokens} are drawn at once`,
+        )
+      }
       const inputs = new Int32Array(B * T)
       const targets = new Int32Array(B * T).fill(ignoredTarget)
       for (let start = 0; start < B * T; start += T) {

@@ -19,9 +19,13 @@ export interface RandomSource {
 
 /** Token ids for one step: `inputs` and `targets` are [B, T], row-major. */
 export interface TokenBatch {
+  /** [B, T] */
   readonly inputs: Int32Array
+  /** [B, T], the token that follows each. */
   readonly targets: Int32Array
+  /** Sequences. */
   readonly B: number
+  /** Tokens a sequence. */
   readonly T: number
 }
 
@@ -96,6 +100,8 @@ export async function loadText(path: string): Promise<string> {
 /**
  * The first `1 - heldOutShare` of the tokens for training, the rest held out. Both are views, nothing is copied.
  *
+ * @throws SluiceError unless 0 < heldOutShare < 1, and where either part would be empty
+ *
  * @example
  * const { train, heldOut } = splitTokens(tokenizer.encode(text))   // 90 / 10, as nanoGPT splits
  */
@@ -163,8 +169,10 @@ export function textBatch(ids: Int32Array, B: number, T: number, random: RandomS
  * Every batch has the same shape: [B, T], or [windows, T] when `ids` holds fewer than B windows. The up to B - 1
  * windows that fill no batch are left out.
  *
+ * @throws SluiceError when `ids` holds no window of T tokens and their targets
+ *
  * @example
- * for (const { inputs, targets } of heldOutBatches(heldOut, 12, 64, 20)) { ... }
+ * const batches = heldOutBatches(heldOut, 2, 64, 20) // at most 20 of [2, 64]
  */
 export function heldOutBatches(ids: Int32Array, B: number, T: number, limit = Number.POSITIVE_INFINITY): TokenBatch[] {
   requireContext('heldOutBatches', ids, B, T)

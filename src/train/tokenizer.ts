@@ -5,18 +5,22 @@
  */
 
 import { SluiceError } from '../errors.ts'
+import { showValue } from '../shown.ts'
 
 /** What `toJSON` gives and `tokenizerFromJSON` takes. */
 export type TokenizerJSON = { readonly kind: 'character'; readonly characters: string } | { readonly kind: 'byte' }
 
 /** Text to ids and back; `decode(encode(text)) === text` for every text that `encode` takes. */
 export interface Tokenizer {
+  /** Which tokenizer it is, as a configuration names it. */
   readonly kind: TokenizerJSON['kind']
+  /** How many ids there are; they begin at 0. */
   readonly vocabularySize: number
   /** One id per token. Throws a SluiceError that names the first character it cannot encode and its position. */
   encode(text: string): Int32Array
   /** Throws a SluiceError for an id outside [0, vocabularySize). */
   decode(ids: ArrayLike<number>): string
+  /** What `tokenizerFromJSON` makes it of again. */
   toJSON(): TokenizerJSON
 }
 
@@ -156,22 +160,24 @@ export class ByteTokenizer implements Tokenizer {
 /**
  * The tokenizer whose `toJSON` gave `json` (the parsed value, not its text).
  *
+ * @throws SluiceError for anything else
+ *
  * @example
  * tokenizerFromJSON({ kind: 'character', characters: 'abc' }).vocabularySize   // 3
  */
 export function tokenizerFromJSON(json: unknown): Tokenizer {
   if (typeof json !== 'object' || json === null) {
-    throw new SluiceError('tokenizerFromJSON', `expected an object with a kind, got ${JSON.stringify(json)}`)
+    throw new SluiceError('tokenizerFromJSON', `expected an object with a kind, got ${showValue(json)}`)
   }
   const { kind, characters } = json as { kind?: unknown; characters?: unknown }
   if (kind === 'byte') return new ByteTokenizer()
   if (kind !== 'character') {
-    throw new SluiceError('tokenizerFromJSON', `kind must be 'character' or 'byte', got ${JSON.stringify(kind)}`)
+    throw new SluiceError('tokenizerFromJSON', `kind must be 'character' or 'byte', got ${showValue(kind)}`)
   }
   if (typeof characters !== 'string') {
     throw new SluiceError(
       'tokenizerFromJSON',
-      `a character tokenizer needs characters, a string in the order of the ids, got ${JSON.stringify(characters)}`,
+      `a character tokenizer needs characters, a string in the order of the ids, got ${showValue(characters)}`,
     )
   }
   return new CharTokenizer(characters)

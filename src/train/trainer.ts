@@ -7,6 +7,7 @@ import type { Evaluation } from './evaluate.ts'
 import type { LogEntry } from './run.ts'
 import { type ModelLook, openSession, type SessionOptions, type TrainingSession } from './session.ts'
 
+/** What is trained, and who is told. */
 export interface TrainOptions extends SessionOptions {
   /** Stops after the current step, with a checkpoint. */
   signal?: AbortSignal
@@ -16,18 +17,27 @@ export interface TrainOptions extends SessionOptions {
   onEvaluate?: ModelLook
 }
 
+/** Where a run stands after a step, with what was logged of it. */
 export interface Progress extends LogEntry {
+  /** Steps of the whole run. */
   steps: number
+  /** The step at which this session began. */
   firstStep: number
+  /** Tokens trained on, a second, in this session. */
   tokensPerSecond: number
   /** Time since this session began to train. */
   sessionSeconds: number
 }
 
+/** A run that ended, or was stopped. */
 export interface TrainResult {
+  /** The caller's to dispose. */
   model: Transformer
+  /** The whole configuration. */
   config: TrainConfig
+  /** What it learnt from and was tested on. */
   data: RunData
+  /** One entry a step, those before a checkpoint included. */
   log: readonly LogEntry[]
   /** Steps done; below `config.steps` when the run was stopped. */
   step: number
@@ -53,7 +63,7 @@ export interface TrainResult {
  * @throws DeviceFault when the device is lost or out of memory, naming the checkpoint and the command that goes on from it
  *
  * @example
- * const { model, log } = await train({ text: 'to be or not to be '.repeat(200), config: { steps: 100 } })
+ * const { model, log } = await train({ text: 'to be or not to be '.repeat(200), config: { steps: 20, contextLength: 32 } })
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const session = await openSession(options)

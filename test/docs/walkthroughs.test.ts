@@ -49,12 +49,19 @@ describe('the exercises', () => {
 
   it(
     'have something to do: every start is red, and its test loads',
-    async () => {
-      for (const { name, tests, problem, isGreen } of await runExercises(names, 'start')) {
+    async ({ task, skip }) => {
+      const results = await runExercises(names, 'start')
+      for (const { name, tests, problem } of results) {
         expect(problem, name).toBe('')
-        expect(isGreen, `${name} is green at the start: solved already, or no exercise (git status tells)`).toBe(false)
         expect(tests.length, name).toBeGreaterThan(0)
       }
+      const solved = results.filter(({ isGreen }) => isGreen).map(({ name }) => name)
+      // A reader's copy may hold solutions; the one that is published may not.
+      if (solved.length > 0 && !process.env.CI) {
+        task.meta.leftOut = `solved in this copy: ${solved.join(', ')}`
+        skip()
+      }
+      expect(solved, 'green at the start: solved already, or no exercise').toEqual([])
     },
     BUSY,
   )

@@ -73,15 +73,21 @@ export class ArmRun {
 export async function openArms(plans: Both<ArmPlan>, device: string): Promise<Both<ArmRun>> {
   const [a, b] = [await sourceOf(plans[0]), await sourceOf(plans[1])]
   const sources = [besides(a, b), besides(b, a)]
-  const opened: ArmRun[] = []
+  const opened = new Map<Source, ArmRun>()
   try {
-    for (const source of sources) opened.push(new ArmRun(await open(source, device), source))
-    needSameTokens(opened)
+    // Files first: what a fresh run takes from one is then known to fit the weights in it.
+    for (const source of sources.toSorted(
+      (x, y) => Number(y.archive !== undefined) - Number(x.archive !== undefined),
+    )) {
+      opened.set(source, new ArmRun(await open(source, device), source))
+    }
+    const arms = sources.map((source) => opened.get(source)!)
+    needSameTokens(arms)
+    return [arms[0]!, arms[1]!]
   } catch (error) {
-    for (const { session } of opened) session.dispose()
+    for (const { session } of opened.values()) session.dispose()
     throw error
   }
-  return [opened[0]!, opened[1]!]
 }
 
 /** Both arms are shown the same tokens. */
@@ -107,8 +113,8 @@ async function sourceOf(plan: ArmPlan): Promise<Source & { saved?: TrainConfig }
   if (plan.from === 'config') return { config: plan.config, text: plan.text, archive: undefined }
   const bytes = new Uint8Array(plan.bytes)
   const archive = plan.name.endsWith('.safetensors') ? lone(plan.name, bytes) : unpackRun(bytes, plan.name)
-  const { config } = await readCheckpoint(checkpointFolder(archive.name), { files: archive.files })
-  const { text: learned, train: saved } = savedConfig(plan.name, config)
+  const checkpoint = await readCheckpoint(checkpointFolder(archive.name), { files: archive.files })
+  const { text: learned, train: saved } = savedConfig(plan.name, checkpoint)
   const text = learned ? (archive.text ?? plan.text) : undefined
   if (learned && text === undefined) {
     throw new SluiceError(

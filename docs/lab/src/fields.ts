@@ -68,7 +68,7 @@ export function flag(initial: boolean): Field<boolean> {
   return {
     initial,
     expected: '1 or 0',
-    read: (text) => ({ '1': true, '0': false })[text],
+    read: (text) => (text === '1' ? true : text === '0' ? false : undefined),
     write: (value) => (value ? '1' : '0'),
   }
 }

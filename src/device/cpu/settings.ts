@@ -1,14 +1,8 @@
 /** How the cpu device is set up: how many threads, and which instructions of WebAssembly. */
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { SluiceError } from '../../errors.ts'
+import type { CpuOptions } from './options.ts'
 import { chooseSimd, featuresOf, type SimdChoice } from './simd.ts'
-
-export interface CpuOptions {
-  /** Threads, the main one included; as many as the machine has processors unless given, or SLUICE_THREADS. */
-  readonly threads?: number
-  /** 'plain', 'relaxed', 'wide' (see simd.ts), or 'auto', the fastest that works here; 'auto' unless given, or SLUICE_SIMD. */
-  readonly simd?: string
-}
 
 export interface CpuSettings extends SimdChoice {
   readonly threads: number

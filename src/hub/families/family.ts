@@ -1,13 +1,15 @@
 /** What a family of models is, and what those of this folder share in their config.json. */
 import { SluiceError } from '../../errors.ts'
-import type { LayerType, TransformerConfig, TransformerConfigInput } from '../../nn/config.ts'
-import { flag, isRecord, nonNegative, oneOf, positive, positiveInteger } from '../../nn/validate.ts'
+import { type LayerType, mostLayers, type TransformerConfig, type TransformerConfigInput } from '../../nn/config.ts'
+import { flag, integerUpTo, isRecord, nonNegative, oneOf, positive, positiveInteger } from '../../nn/validate.ts'
+import { showName } from '../../shown.ts'
 import type { Layout } from './decoder.ts'
 import type { Settings } from './settings.ts'
 
 /** config.json, parsed. */
 export type Json = Readonly<Record<string, unknown>>
 
+/** Families of models that are read and written. */
 export type FamilyName = 'qwen3' | 'qwen3_next' | 'qwen3_5' | 'qwen3_5_moe'
 
 export interface Family {
@@ -49,7 +51,7 @@ export function readCommon(
   return {
     vocabularySize: settings.take('vocab_size', positiveInteger),
     width,
-    layers: settings.take<number>('num_hidden_layers', positiveInteger),
+    layers: settings.take<number>('num_hidden_layers', integerUpTo(mostLayers)),
     heads,
     keyValueHeads: settings.take('num_key_value_heads', positiveInteger, heads),
     headWidth: settings.take('head_dim', positiveInteger, headDim),
@@ -115,7 +117,9 @@ export function readLayerTypes(settings: Settings, layers: number): readonly Lay
   )
   if (!list) return null
   return list.map((type, i) =>
-    Object.hasOwn(typeNames, type) ? typeNames[type] : settings.fail(`layer_types[${i}] '${type}' is not implemented`),
+    Object.hasOwn(typeNames, type)
+      ? typeNames[type]
+      : settings.fail(`layer_types[${i}] '${showName(type)}' is not implemented`),
   )
 }
 

@@ -1,6 +1,7 @@
 /** The families of models whose checkpoints are read and written here, and which of them a model or a file belongs to. */
 import { SluiceError } from '../../errors.ts'
 import type { TransformerConfig } from '../../nn/config.ts'
+import { showValue } from '../../shown.ts'
 import type { Layout } from './decoder.ts'
 import type { Family, FamilyName, Json } from './family.ts'
 import { qwen3Next, qwen35, qwen35Experts } from './hybrid.ts'
@@ -24,7 +25,7 @@ export function familyOf(operation: string, json: Json): Family {
   const known = families.flatMap(({ modelTypes }) => modelTypes).join(', ')
   throw new SluiceError(
     operation,
-    `config.json has the model_type ${String(JSON.stringify(json.model_type)).slice(0, 100)}; what can be read is ${known}`,
+    `config.json has the model_type ${showValue(json.model_type, 100)}; what can be read is ${known}`,
   )
 }
 

@@ -1,6 +1,10 @@
 /** Reading another program's config.json: every key is checked, and none is passed over. */
 import { SluiceError } from '../../errors.ts'
 import { type Check, isRecord } from '../../nn/validate.ts'
+import { showName, showValue } from '../../shown.ts'
+
+/** At most this many unknown keys stand in one message. */
+const NAMED = 20
 
 /** Keys that say nothing about what the model computes. */
 const inert = [
@@ -37,7 +41,7 @@ export class Settings {
 
   /** The key as messages name it, with its value. */
   show(key: string): string {
-    return `${this.#path}${key} ${String(JSON.stringify(this.#given[key])).slice(0, 100)}`
+    return `${this.#path}${showName(key)} ${showValue(this.#given[key], 100)}`
   }
 
   /** Whether the key is there with another value than null. */
@@ -80,8 +84,10 @@ export class Settings {
     this.pass(...inert)
     const unknown = Object.keys(this.#given).filter((key) => this.has(key) && !this.#seen.has(key))
     if (unknown.length === 0) return
+    const more = unknown.length > NAMED ? ` and ${unknown.length - NAMED} more` : ''
+    const named = unknown.slice(0, NAMED).map((key) => this.show(key))
     this.fail(
-      `${unknown.map((key) => this.show(key)).join(', ')}: not known here, and may change what the model computes; remove it from config.json if it does not`,
+      `${named.join(', ')}${more}: not known here, and may change what the model computes; remove it from config.json if it does not`,
     )
   }
 }

@@ -4,6 +4,7 @@ import type { TokenBatch } from '../../train/text.ts'
 import { medianOf } from './gate.ts'
 import { type LayerReading, readLayers } from './readings.ts'
 
+/** Largest activations of a model on one batch. */
 export interface MassiveActivation {
   /** Largest |h| of each layer's output h, after both residual additions. */
   readonly perLayer: number[]

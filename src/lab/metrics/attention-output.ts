@@ -15,6 +15,7 @@ export const sparsityThresholds: readonly number[] = [1e-2, 1e-3]
 /** Share of the values that are smaller than each threshold, by the threshold as text: '0.01', '0.001'. */
 export type Sparsity = Record<string, number>
 
+/** Mean size and sparsity of attention's output, Y before the gate and Y' after it. */
 export interface AttentionOutput {
   /** Mean |Y| over all layers with attention. */
   readonly before: number
@@ -22,7 +23,9 @@ export interface AttentionOutput {
   readonly after: number
   /** The same by layer. */
   readonly layers: { readonly layer: number; readonly before: number; readonly after: number }[]
+  /** Share of small values in Y. */
   readonly sparsityBefore: Sparsity
+  /** Share of small values in Y'. */
   readonly sparsityAfter: Sparsity
   /**
    * Sparsity of Y times the layer's mean score: how much of it comes from a small gate alone, and not from one that tells values

@@ -14,13 +14,17 @@ export interface LayerScores {
   readonly deviation: number
 }
 
+/** How a model's gates are distributed on one batch: scores after the activation. */
 export interface GateScores {
   /** By layer that has a gate. */
   readonly layers: LayerScores[]
   /** Over all scores of all layers: the gate score of the paper's table 4. */
   readonly mean: number
+  /** Of all scores of all layers. */
   readonly median: number
+  /** Share of scores below 0.1, in [0, 1]. */
   readonly shareBelowTenth: number
+  /** Share of scores above 0.9, in [0, 1]. */
   readonly shareAboveNineTenths: number
 }
 

@@ -13,6 +13,7 @@ import { scope } from '../../tensor/tensor.ts'
 import type { TokenBatch } from '../../train/text.ts'
 import { type LayerReading, needAttention, readLayers } from './readings.ts'
 
+/** How much a model's loss falls along its context. */
 export interface InContext {
   /** Mean cross-entropy at each of the T positions, in nats. */
   readonly perPosition: number[]
@@ -91,6 +92,7 @@ export function inContextOf(perPosition: readonly number[]): InContext {
   return { perPosition: [...perPosition], early, late, score: late - early }
 }
 
+/** The sequences of repeated random tokens that a model is read on. */
 export interface PrefixMatchingOptions {
   /** Tokens are drawn from 0 to this; the model's vocabulary unless given. */
   readonly vocabularySize?: number
@@ -104,9 +106,11 @@ export interface PrefixMatchingOptions {
   readonly seed?: number
 }
 
+/** Attention from a token to the one after its earlier occurrence. */
 export interface PrefixMatching {
   /** By layer and head; an empty list for a delta layer. */
   readonly perLayerHead: number[][]
+  /** Over all heads. */
   readonly mean: number
   /** Of the head that does it best: an induction head is one of many. */
   readonly maximum: number

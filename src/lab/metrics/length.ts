@@ -4,6 +4,7 @@ import type { Transformer } from '../../nn/index.ts'
 import type { TokenBatch } from '../../train/text.ts'
 import { batchLoss } from './loss.ts'
 
+/** Which lengths are read, and how. */
 export interface LengthOptions {
   /** Tokens read at once; the training length times 1, 2, 4 and 8 unless given. */
   readonly lengths?: readonly number[]
@@ -17,7 +18,9 @@ export interface LengthOptions {
   readonly batchTokens?: number
 }
 
+/** The loss at one length. */
 export interface LengthLoss {
+  /** Tokens read at once. */
   readonly length: number
   /** Mean cross-entropy over all positions, in nats. */
   readonly loss: number

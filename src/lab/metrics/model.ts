@@ -8,18 +8,23 @@ import { type GateScores, scoresOf } from './gate.ts'
 import { readLayers } from './readings.ts'
 import { type AttentionSink, type SinkRate, type SinkRateOptions, sinkOf, sinkRateOf } from './sink.ts'
 
+/** All measures of one model, as plain JSON. */
 export interface ModelMeasures {
   /** null without attention; so are `sinkRate` and `attentionOutput`. */
   readonly firstToken: AttentionSink | null
+  /** Shares of heads with a sink at the first token, and anywhere. */
   readonly sinkRate: Pick<SinkRate, 'ofFirst' | 'any'> | null
+  /** Largest activations by layer. */
   readonly massiveActivation: MassiveActivation
   /** null without a gate; so is `clamp`. */
   readonly gate: GateScores | null
+  /** Size and sparsity of attention's output. */
   readonly attentionOutput: AttentionOutput | null
   /** Losses in nats with the gate as it is, held at 1, at each layer's mean, and at 0. */
   readonly clamp: { readonly none: number; readonly one: number; readonly mean: number; readonly zero: number } | null
 }
 
+/** How a model is measured. */
 export interface MeasureOptions extends SinkRateOptions {
   /** Bins of the gate's scores; 20 unless given. */
   readonly bins?: number

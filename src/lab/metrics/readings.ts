@@ -52,7 +52,7 @@ export interface ModelReading {
  *
  * @example
  * const layers = await readLayers(model, batch)
- * sinkOf(layers, batch).mean
+ * layers.length // 2, one a layer
  */
 export async function readLayers(model: Transformer, batch: TokenBatch): Promise<LayerReading[]> {
   const { seen, logits } = observe(model, batch)

@@ -8,6 +8,7 @@ import type { Transformer } from '../../nn/index.ts'
 import type { TokenBatch } from '../../train/text.ts'
 import { type LayerReading, needAttention, readLayers } from './readings.ts'
 
+/** Attention on the first token, in shares from 0 to 1. */
 export interface AttentionSink {
   /** Mean attention on the first token, by layer and head; an empty list for a delta layer. */
   readonly perLayerHead: number[][]
@@ -88,11 +89,13 @@ function firstShares(layers: readonly LayerReading[], B: number, T: number, from
   )
 }
 
+/** What counts as a sink. */
 export interface SinkRateOptions {
   /** A key is a head's sink when its mean attention is above this; 0.3 unless given. */
   readonly epsilon?: number
 }
 
+/** Shares of heads with a sink. */
 export interface SinkRate {
   /** Share of all heads for which key k is a sink, by k. The last keys are seen by few queries: the very last by its own alone. */
   readonly perKey: number[]

@@ -1,6 +1,7 @@
 /** Loss spikes: logged losses that stand out above the ones before them. */
 import { SluiceError } from '../../errors.ts'
 
+/** What counts as a spike of a loss curve. */
 export interface SpikeOptions {
   /** Logged points at the start that do not count; 0 unless given. */
   readonly warmup?: number
@@ -14,9 +15,11 @@ export interface SpikeOptions {
 export interface Excess {
   /** Index of the point in the curve. */
   readonly index: number
+  /** In the loss's unit, nats; below 0 where the loss fell. */
   readonly excess: number
 }
 
+/** The spikes of one loss curve. */
 export interface Spikes {
   /** Points that were looked at. */
   readonly points: number

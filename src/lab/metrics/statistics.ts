@@ -9,8 +9,11 @@ import { studentQuantile } from './student.ts'
 
 /** A mean and the interval that holds the true one with 95 % confidence; the ends are NaN where one value says nothing of it. */
 export interface MeanInterval {
+  /** Arithmetic mean of the values. */
   readonly mean: number
+  /** Lower end of the interval. */
   readonly low: number
+  /** Upper end of the interval. */
   readonly high: number
 }
 
@@ -35,6 +38,7 @@ export function meanInterval(values: readonly number[]): MeanInterval {
   return { mean, low: mean - half, high: mean + half }
 }
 
+/** The mean difference of two arms, seed by seed, with its interval. */
 export interface PairedDifference extends MeanInterval {
   /** Seeds that both have; with none, all else is NaN. */
   readonly pairs: number
@@ -59,11 +63,13 @@ export function pairedDifference(of: ReadonlyMap<number, number>, from: Readonly
   return { ...meanInterval(differences), pairs: differences.length }
 }
 
+/** A fitted law, loss = a x^-β. */
 export interface PowerLaw {
   /** β: the loss falls as x^-β. */
   readonly exponent: number
   /** The ends of β's 95 % interval; NaN for two points, which any line meets. */
   readonly low: number
+  /** The upper end. */
   readonly high: number
   /** The fitted loss at x. */
   at(x: number): number
@@ -109,10 +115,13 @@ export function fitPowerLaw(points: readonly { readonly x: number; readonly loss
 
 /** A run of a sweep; its loss is null when it diverged. */
 export interface RateRun {
+  /** The rate it was trained at. */
   readonly learningRate: number
+  /** Its last loss, in nats; null when it diverged. */
   readonly loss: number | null
 }
 
+/** What a sweep of learning rates shows. */
 export interface StableRate {
   /** null when no rate trains. */
   readonly rate: number | null

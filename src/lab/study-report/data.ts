@@ -13,26 +13,35 @@ export type { ModelMeasures }
 export interface StudyJob {
   /** Which question the run belongs to: the table of variants, the sweep of learning rates, or the scaling. */
   group: 'main' | 'rates' | 'scaling'
+  /** Name of the variant, or `baseline`. */
   variant: string
+  /** Of weights, data order and dropout. */
   seed: number
   /** The largest of the schedule. */
   learningRate: number
   /** The name of a model size of the preset, such as `base`. */
   size: string
+  /** Training steps. */
   steps: number
 }
 
 /** One run and what came of it. */
 export interface StudyRun {
+  /** The cell of the grid. */
   job: StudyJob
+  /** Made of the job: a name no other run of the study has. */
   name: string
+  /** Number of weights. */
   parameters: number
   /** Tokens trained on. */
   tokens: number
+  /** Time spent training. */
   seconds: number
+  /** The step at which loss or gradient stopped being finite, and what was found; null for a run that ended well. */
   diverged: { step: number; reason: string } | null
   /** Held-out; null when diverged. */
   loss: number | null
+  /** Curves over the steps: losses in nats, shares of attention on the first token. */
   curve: {
     /** Training losses, every step. */
     step: number[]
@@ -48,20 +57,29 @@ export interface StudyRun {
     /** Losses at the start that are not looked at; 0 unless given. */
     warmup?: number
   }
+  /** Measures of the trained model; null when diverged. */
   measures: ModelMeasures | null
   /** Losses at multiples of the training length, as trained and with RoPE's base rescaled; the first is that length. */
   length: { length: number; loss: number; rescaled: number }[] | null
+  /** Losses early and late in the context, in nats, and the score of prefix matching; null when diverged. */
   inContext: { early: number; late: number; prefixMatching: number } | null
   /** Attention on one text, each head [T, T]; kept for the first seed. */
   maps: { tokens: string[]; layers: { heads: number[][] }[] } | null
 }
 
+/** A study, whole: settings and runs. */
 export interface StudyData {
+  /** Heading of the report. */
   title: string
+  /** ISO 8601. */
   createdAt: string
+  /** Name of the preset. */
   preset: string
+  /** Where it ran, in words. */
   machine: string
+  /** As `StudySettings`. */
   settings: Record<string, unknown>
+  /** Runs that are done. */
   runs: StudyRun[]
 }
 

@@ -12,19 +12,23 @@ import { type ModelSettings, matchParameters, variantNamed } from '../variants.t
 import { divergedRun, measuredRun } from './measure.ts'
 import { jobName, type StudySettings } from './settings.ts'
 
+/** Where and how a job runs. */
 export interface StudyJobOptions {
   /** The text itself, instead of reading `settings.data.text`. */
   readonly text?: string
   /** Where log and checkpoints are, from which a killed run goes on; nothing is written unless given. */
   readonly folder?: string
+  /** Name of the device; the default device unless given. */
   readonly device?: string
+  /** Called after every step. */
   readonly onStep?: (progress: Progress) => void
+  /** Stops after the current step, with a checkpoint. */
   readonly signal?: AbortSignal
 }
 
 /** The model of a job: the variant made from the baseline of its size. */
 export function jobModel({ sizes, matchParameters: match }: StudySettings, { size, variant }: StudyJob): ModelSettings {
-  const base = sizes[size]
+  const base = Object.hasOwn(sizes, size) ? sizes[size] : undefined
   if (!base) {
     throw new SluiceError('study', `there is no size '${size}'; the sizes are ${Object.keys(sizes).join(', ')}`)
   }

@@ -145,7 +145,7 @@ export const studyPresets: Readonly<Record<string, StudySettings>> = {
   },
 }
 
-/** @throws SluiceError naming the nearest one */
+/** The settings of that name. @throws SluiceError naming the nearest one */
 export function studyPreset(name: string): StudySettings {
   if (Object.hasOwn(studyPresets, name)) return studyPresets[name]!
   throw new SluiceError('study', noSuch('preset', name, Object.keys(studyPresets)))

@@ -3,26 +3,33 @@ import type { DataConfig, OptimizerConfig, ScheduleConfig } from '../../train/co
 import type { StudyJob } from '../study-report/data.ts'
 import type { ModelSettings } from '../variants.ts'
 
+/** A study: what is trained, in which sizes, with which seeds. */
 export interface StudySettings {
   /** Name of the preset that these settings began as. */
   readonly preset: string
+  /** Heading of the report. */
   readonly title: string
   /** A text, or a generated task; as in a training configuration. */
   readonly data: Partial<DataConfig>
+  /** Sequences a step. */
   readonly batchSize: number
   /** T of a text; a task brings its own. */
   readonly contextLength: number
+  /** As in a training configuration. */
   readonly optimizer: Partial<OptimizerConfig>
   /** The same for every arm. */
   readonly schedule: ScheduleConfig
+  /** Largest global norm of the gradient; null for none. */
   readonly clip: number | null
   /** The baseline's model, by the name of its size. */
   readonly sizes: Readonly<Record<string, ModelSettings>>
   /** Whether each variant's feed-forward layers are made as much narrower as its parameters are more than the baseline's. */
   readonly matchParameters: boolean
+  /** The table of variants: one run a variant and seed. */
   readonly main: { readonly variants: readonly string[]; readonly size: string; readonly steps: number }
   /** Learning rate of the main group and of scaling. */
   readonly learningRate: number
+  /** The sweep of learning rates. */
   readonly rates: {
     readonly variants: readonly string[]
     readonly learningRates: readonly number[]
@@ -31,6 +38,7 @@ export interface StudySettings {
     /** The first so many of `seeds`. */
     readonly seeds: number
   }
+  /** Runs at several sizes and numbers of steps. */
   readonly scaling: {
     readonly variants: readonly string[]
     readonly sizes: readonly string[]
@@ -38,6 +46,7 @@ export interface StudySettings {
     /** The first so many of `seeds`. */
     readonly seeds: number
   }
+  /** Each cell is run once a seed. */
   readonly seeds: readonly number[]
   /** Steps between looks at held-out loss and first-token attention. */
   readonly evaluateEvery: number

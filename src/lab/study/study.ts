@@ -6,6 +6,7 @@ import { runStudyJob, type StudyJobOptions } from './job.ts'
 import { studyPreset } from './presets.ts'
 import { type StudySettings, studyJobs } from './settings.ts'
 
+/** Where and how a study runs. */
 export interface StudyOptions extends Pick<StudyJobOptions, 'text' | 'device' | 'signal'> {
   /** Where it runs, in words, for the report. */
   readonly machine?: string

@@ -38,35 +38,55 @@ export interface ReportGateScores {
 
 /** One model; what was not measured is left out, and the report leaves out its figure. */
 export interface ReportRun {
+  /** As the report calls it. */
   name: string
+  /** Number of weights. */
   parameters: number
   /** Of training; a model that came trained has none. */
   steps?: number
+  /** Time spent training. */
   seconds?: number
+  /** Tokens trained on, a second. */
   tokensPerSecond?: number
+  /** By step. */
   trainLoss: LossPoint[]
+  /** By step. */
   heldOutLoss: LossPoint[]
+  /** Of the trained model. */
   finalHeldOutLoss: number
+  /** By step. */
   learningRate?: { step: number; value: number }[]
+  /** What the model went on with after the prompt. */
   sample?: string
+  /** What it was given. */
   prompt?: string
+  /** Attention maps on one text. */
   attention?: ReportAttention
+  /** Attention on the first token. */
   firstToken?: ReportFirstToken
+  /** The gates' scores. */
   gateScores?: ReportGateScores
   /** Largest absolute value of each layer's output, after both residual additions. */
   maximumActivation?: number[]
 }
 
+/** A report: what was trained, on what, and the runs. */
 export interface ReportData {
+  /** The heading. */
   title: string
+  /** A line below it. */
   subtitle?: string
+  /** ISO 8601. */
   createdAt: string
+  /** Settings that the report lists. */
   configuration: Record<string, unknown>
+  /** The text that was learnt. */
   text?: { name: string; characters: number; vocabularySize: number }
   /** Losses of models without training to compare with, such as a bigram's, on the same held-out text. */
   baselines: { name: string; loss: number }[]
   /** What the losses count: nats per character unless given. */
   lossUnit?: string
+  /** In the order in which they are shown. */
   runs: ReportRun[]
 }
 

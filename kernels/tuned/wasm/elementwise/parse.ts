@@ -5,11 +5,8 @@
  * condition chooses among what they give; loops run as often as their literals say. Anything else that JavaScript can do
  * (objects, closures, loops that depend on data, bit operations) is refused with `Unsupported`.
  */
-import { type AnyNode, type FunctionDeclaration, type Pattern, parse } from 'acorn'
 import type { Comparison, Expression, Expressions, NumericOperation } from './expression.ts'
-
-/** The function does what only JavaScript can. */
-export class Unsupported extends Error {}
+import { type Name, refuse, type ScalarFunction, type Statement, scalarFunction, type Value } from './syntax.ts'
 
 type Variables = Map<string, Expression>
 /** What comes after a statement: the function's result, from the variables as they then are. */
@@ -47,17 +44,13 @@ const comparisons: ReadonlyMap<string, Comparison> = new Map([
 const direct = ['abs', 'floor', 'ceil', 'trunc', 'sqrt', 'exp', 'log', 'tanh', 'sin', 'cos'] as const
 const isDirect = (name: string): name is (typeof direct)[number] => (direct as readonly string[]).includes(name)
 
-const refuse = (what: string): never => {
-  throw new Unsupported(what)
-}
-
 /**
  * The result of a scalar function.
  *
  * @param text of a plain `function`
  * @param parameters what its parameters are
  * @param helpers texts of the functions it calls, plain ones too
- * @throws Unsupported, or SyntaxError where acorn does not read the text
+ * @throws Unsupported
  */
 export function resultOf(
   text: string,
@@ -65,40 +58,29 @@ export function resultOf(
   helpers: readonly string[],
   make: Expressions,
 ): Expression {
-  const known = new Map(helpers.map((helper) => declaration(helper)).map((each) => [each.id.name, each]))
-  return new Reader(make, known).call(declaration(text), parameters)
+  const known = new Map(helpers.map(scalarFunction).map((each) => [each.name, each]))
+  return new Reader(make, known).call(scalarFunction(text), parameters)
 }
-
-function declaration(text: string): FunctionDeclaration {
-  // A function that a minifier left without a name is given one.
-  const named = text.replace(/^function\s*\(/, 'function unnamed(')
-  const [first] = parse(named, { ecmaVersion: 'latest' }).body
-  if (first?.type !== 'FunctionDeclaration' || first.async || first.generator) return refuse('no plain function')
-  return first
-}
-
-const nameOf = (pattern: Pattern): string =>
-  pattern.type === 'Identifier' ? pattern.name : refuse(`a ${pattern.type} for a name`)
 
 class Reader {
   readonly #make: Expressions
-  readonly #helpers: ReadonlyMap<string, FunctionDeclaration>
+  readonly #helpers: ReadonlyMap<string, ScalarFunction>
   #turns = 0
   #depth = 0
 
-  constructor(make: Expressions, helpers: ReadonlyMap<string, FunctionDeclaration>) {
+  constructor(make: Expressions, helpers: ReadonlyMap<string, ScalarFunction>) {
     this.#make = make
     this.#helpers = helpers
   }
 
-  call({ params, body }: FunctionDeclaration, given: readonly Expression[]): Expression {
-    if (given.length < params.length) refuse('a call with too few arguments')
+  call({ parameters, body }: ScalarFunction, given: readonly Expression[]): Expression {
+    if (given.length < parameters.length) refuse('a call with too few arguments')
     if (++this.#depth > 20) refuse('functions that call one another')
-    const variables: Variables = new Map(body.body.flatMap(varsIn).map((name) => [name, this.#undefined]))
-    params.forEach((pattern, i) => {
-      variables.set(nameOf(pattern), given[i])
+    const variables: Variables = new Map(body.flatMap(varsIn).map((name) => [name, this.#undefined]))
+    parameters.forEach((name, i) => {
+      variables.set(name, given[i])
     })
-    const result = this.#run(body.body, 0, variables, () => this.#undefined)
+    const result = this.#run(body, 0, variables, () => this.#undefined)
     this.#depth--
     return this.#number(result)
   }
@@ -109,7 +91,7 @@ class Reader {
   }
 
   /** Runs the statements from the one at `index`, and then the rest. */
-  #run(statements: readonly AnyNode[], index: number, variables: Variables, rest: Rest): Expression {
+  #run(statements: readonly Statement[], index: number, variables: Variables, rest: Rest): Expression {
     if (this.#make.size > mostExpressions) refuse('a long program')
     const statement = statements[index]
     if (!statement) return rest(variables)
@@ -123,8 +105,8 @@ class Reader {
       case 'VariableDeclaration':
         for (const { id, init } of statement.declarations) {
           const isNew = statement.kind !== 'var'
-          if (isNew && variables.has(nameOf(id))) refuse(`a second ${nameOf(id)}`)
-          if (init || isNew) variables.set(nameOf(id), init ? this.#evaluate(init, variables) : this.#undefined)
+          if (isNew && variables.has(id.name)) refuse(`a second ${id.name}`)
+          if (init || isNew) variables.set(id.name, init ? this.#evaluate(init, variables) : this.#undefined)
         }
         return next(variables)
       case 'EmptyStatement':
@@ -133,10 +115,10 @@ class Reader {
         return this.#run(statement.body, 0, variables, this.#leaving(statement.body, next))
       case 'IfStatement': {
         const condition = this.#condition(this.#evaluate(statement.test, variables))
-        const sides = [statement.consequent, statement.alternate ?? { type: 'EmptyStatement' }] as AnyNode[]
+        const sides = [statement.consequent, statement.alternate ?? { type: 'EmptyStatement' }] as const
         if (condition.operation === 'truth')
           return this.#run([sides[condition.value === 1 ? 0 : 1]], 0, variables, next)
-        return this.#branch(condition, sides as [AnyNode, AnyNode], variables, next)
+        return this.#branch(condition, sides, variables, next)
       }
       case 'ForStatement': {
         const { init, test, update, body } = statement
@@ -156,15 +138,13 @@ class Reader {
         if (init) this.#evaluate(init, variables)
         return turn(variables)
       }
-      default:
-        return refuse(`a ${statement.type}`)
     }
   }
 
   /** Forgets the names that these statements declare for their block. */
-  #leaving(statements: readonly AnyNode[], next: Rest): Rest {
+  #leaving(statements: readonly Statement[], next: Rest): Rest {
     const names = statements.flatMap((each) =>
-      each.type === 'VariableDeclaration' && each.kind !== 'var' ? each.declarations.map(({ id }) => nameOf(id)) : [],
+      each.type === 'VariableDeclaration' && each.kind !== 'var' ? each.declarations.map(({ id }) => id.name) : [],
     )
     return (variables) => {
       for (const name of names) variables.delete(name)
@@ -173,7 +153,12 @@ class Reader {
   }
 
   /** Runs both sides of an `if`: what follows is run once on both sides' variables, or twice where a side may return. */
-  #branch(condition: Expression, [yes, no]: [AnyNode, AnyNode], variables: Variables, next: Rest): Expression {
+  #branch(
+    condition: Expression,
+    [yes, no]: readonly [Statement, Statement],
+    variables: Variables,
+    next: Rest,
+  ): Expression {
     const [whenYes, whenNo] = [new Map(variables), new Map(variables)]
     if (mayReturn(yes) || mayReturn(no)) {
       const a = this.#run([yes], 0, whenYes, next)
@@ -194,16 +179,13 @@ class Reader {
     }
   }
 
-  #evaluate(node: AnyNode, variables: Variables): Expression {
+  #evaluate(node: Value, variables: Variables): Expression {
     const make = this.#make
     switch (node.type) {
       case 'Literal':
-        if (typeof node.value === 'number') return make.literal(node.value)
-        return typeof node.value === 'boolean' ? make.truth(node.value) : refuse(`the literal ${node.raw}`)
+        return typeof node.value === 'number' ? make.literal(node.value) : make.truth(node.value)
       case 'Identifier':
         return variables.get(node.name) ?? this.#global(node.name)
-      case 'ParenthesizedExpression':
-        return this.#evaluate(node.expression, variables)
       case 'SequenceExpression':
         return node.expressions.map((each) => this.#evaluate(each, variables)).at(-1)!
       case 'UnaryExpression':
@@ -247,19 +229,12 @@ class Reader {
         }
         return this.#math(mathName(callee) ?? refuse(`a call of a ${callee.type}`), given)
       }
-      default:
-        return refuse(`a ${node.type}`)
     }
   }
 
   /** One of two ways to a value, of which each may assign variables; a way may also be a value already. */
-  #either(
-    condition: Expression,
-    yes: AnyNode | Expression,
-    no: AnyNode | Expression,
-    variables: Variables,
-  ): Expression {
-    const follow = (way: AnyNode | Expression, in_: Variables) => ('type' in way ? this.#evaluate(way, in_) : way)
+  #either(condition: Expression, yes: Value | Expression, no: Value | Expression, variables: Variables): Expression {
+    const follow = (way: Value | Expression, in_: Variables) => ('type' in way ? this.#evaluate(way, in_) : way)
     if (condition.operation === 'truth') return follow(condition.value === 1 ? yes : no, variables)
     const [whenYes, whenNo] = [new Map(variables), new Map(variables)]
     const a = follow(yes, whenYes)
@@ -268,9 +243,8 @@ class Reader {
     return this.#choose(condition, a, b)
   }
 
-  #assignable(target: AnyNode, variables: Variables): string {
-    if (target.type !== 'Identifier' || !variables.has(target.name)) return refuse('an assignment to what is no local')
-    return target.name
+  #assignable({ name }: Name, variables: Variables): string {
+    return variables.has(name) ? name : refuse('an assignment to what is no local')
   }
 
   #global(name: string): Expression {
@@ -293,7 +267,7 @@ class Reader {
     return comparison ? this.#make.compare(comparison, a, b) : refuse(operator)
   }
 
-  #constantOfMath(node: AnyNode): Expression {
+  #constantOfMath(node: Value): Expression {
     const name = mathName(node)
     const value: unknown = name && (Math as unknown as Record<string, unknown>)[name]
     return typeof value === 'number' ? this.#make.literal(value) : refuse('a property')
@@ -336,27 +310,25 @@ class Reader {
 }
 
 /** `name` of `Math.name`. */
-function mathName(node: AnyNode): string | undefined {
-  if (node.type !== 'MemberExpression' || node.computed) return undefined
-  const isMath = node.object.type === 'Identifier' && node.object.name === 'Math'
-  return isMath && node.property.type === 'Identifier' ? node.property.name : undefined
+function mathName(node: Value): string | undefined {
+  return node.type === 'MemberExpression' && node.object.name === 'Math' ? node.property.name : undefined
 }
 
 /** The statements that stand directly in one. */
-function within(node: AnyNode): readonly (AnyNode | null | undefined)[] {
+function within(node: Statement | Value): readonly (Statement | Value | null)[] {
   if (node.type === 'BlockStatement') return node.body
   if (node.type === 'IfStatement') return [node.consequent, node.alternate]
   return node.type === 'ForStatement' ? [node.init, node.body] : []
 }
 
 /** The names that `var` declares for the whole function. */
-function varsIn(node: AnyNode | null | undefined): string[] {
+function varsIn(node: Statement | Value | null): string[] {
   if (!node) return []
   if (node.type !== 'VariableDeclaration') return within(node).flatMap(varsIn)
-  return node.kind === 'var' ? node.declarations.map(({ id }) => nameOf(id)) : []
+  return node.kind === 'var' ? node.declarations.map(({ id }) => id.name) : []
 }
 
-function mayReturn(node: AnyNode | null | undefined): boolean {
+function mayReturn(node: Statement | Value | null): boolean {
   if (!node) return false
   return node.type === 'ReturnStatement' || within(node).some(mayReturn)
 }

@@ -1,7 +1,8 @@
 /** What one pass over the elements computes: of one map kernel, or of several that are fused. */
 import type { MapKernel } from '../../../kernel.ts'
 import { type Expression, Expressions } from './expression.ts'
-import { resultOf, Unsupported } from './parse.ts'
+import { resultOf } from './parse.ts'
+import { Unsupported } from './syntax.ts'
 
 export interface Program {
   readonly expressions: Expressions
@@ -23,7 +24,7 @@ export function programOf(kernel: MapKernel): Program | undefined {
     return { expressions, inputs, constants, outputs: [contracted(result, expressions)] }
   } catch (error) {
     // A RangeError: the text is nested deeper than the stack of calls.
-    if ([Unsupported, SyntaxError, RangeError].some((refusal) => error instanceof refusal)) return undefined
+    if (error instanceof Unsupported || error instanceof RangeError) return undefined
     throw error
   }
 }
