@@ -7,14 +7,16 @@ import { parseArgs } from 'node:util'
 import { showMachine, thisMachine } from './machine.ts'
 import { someOf } from './options.ts'
 import { formatTable } from './table.ts'
+import { accuracySuite } from './trust/accuracy.ts'
 import { crash } from './trust/crash.ts'
+import { environments } from './trust/environments.ts'
 import { hostile } from './trust/hostile.ts'
 import { packageSuite } from './trust/package.ts'
 import { type Tried, trustHeadings, trustPage } from './trust/page.ts'
 import type { TrustSuite } from './trust/row.ts'
 import { soakSuite } from './trust/soak.ts'
 
-const suites: readonly TrustSuite[] = [crash, soakSuite, hostile, packageSuite]
+const suites: readonly TrustSuite[] = [accuracySuite, crash, soakSuite, hostile, environments, packageSuite]
 
 const results = 'bench/results/trust.json'
 

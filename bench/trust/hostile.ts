@@ -8,23 +8,32 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Bomb, bombs } from './hostile/bombs.ts'
-import { currentFile, type LossRecord, type ReadReport, type TryReport } from './hostile/report.ts'
+import { currentFile, currentHeader, type LossRecord, type ReadReport, type TryReport } from './hostile/report.ts'
 import { limits } from './hostile/target.ts'
 import { targets } from './hostile/targets.ts'
 import type { TrustRow, TrustSuite } from './row.ts'
 
 const child = fileURLToPath(new URL('./hostile/child.js', import.meta.url))
 
-/** Milliseconds of trying a target, and bytes of the large files. */
+/** Milliseconds of the processor for trying a target, and bytes of the large files. */
 const scales = {
-  short: { milliseconds: 900, bombBytes: 2 ** 18, every: 4 },
+  short: { milliseconds: 700, bombBytes: 2 ** 18, every: 8 },
   whole: { milliseconds: 20_000, bombBytes: 24 * 2 ** 20, every: 1 },
 } as const
 
-/** Milliseconds after which a process that still reads the same input hangs, however busy the machine. */
-const patience = 60_000
+/** Seconds after which a process that still reads the same input hangs: of the processor, and on the clock of a busy machine. */
+const patience = { processor: 30, clock: 1200 } as const
 
 const seed = 20261130
+
+/** Targets that share a process in the short form, as starting one costs more than trying it. */
+const together = [
+  ['safetensors', 'safetensors, index of shards', 'config.json', 'tokenizer.json', "lab's address", 'log of a run'],
+  ['training configuration', 'checkpoint', 'archive of a run', 'downloaded run'],
+  ["study's settings", "study's results", 'merge of a study'],
+] as const
+
+type Note = (line: string) => void
 
 interface Ended {
   readonly output: string
@@ -44,12 +53,13 @@ async function runChild(given: readonly string[], folder: string): Promise<Ended
   started.stderr.on('data', (part) => {
     errors = `${errors}${part}`.slice(-2000)
   })
-  let [last, since] = ['', Date.now()]
+  let [last, since] = [0, { processor: 0, clock: Date.now() / 1000 }]
   const watch = setInterval(async () => {
-    const now = await readFile(join(folder, currentFile)).catch(() => Buffer.alloc(0))
-    const input = now.subarray(0, 8).toString('hex')
-    if (input !== last) [last, since] = [input, Date.now()]
-    if (Date.now() - since < patience) return
+    const [{ tries }, processor] = [await currentOf(folder), await processorSeconds(started.pid!)]
+    const now = { processor, clock: Date.now() / 1000 }
+    if (tries !== last) [last, since] = [tries, now]
+    const isPatient = now.processor - since.processor < patience.processor && now.clock - since.clock < patience.clock
+    if (isPatient) return
     hangs = true
     started.kill('SIGKILL')
   }, 1000)
@@ -57,11 +67,19 @@ async function runChild(given: readonly string[], folder: string): Promise<Ended
   clearInterval(watch)
   const shown = errors.split('\n').find((line) => /error|fatal/i.test(line)) ?? errors.slice(-200)
   const fault = hangs
-    ? `it read for more than ${patience / 1000} s`
+    ? `it read for more than ${patience.processor} s`
     : code === 0
       ? undefined
       : `the process ended: ${shown}`
   return { output, fault }
+}
+
+/** Of a process that runs, where the system tells; else 0. */
+async function processorSeconds(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // After the name in parentheses, which may hold anything: user and system time, in hundredths.
+  const [user = 0, system = 0] = status.slice(status.lastIndexOf(')')).split(' ').slice(12, 14).map(Number)
+  return (user + system) / 100
 }
 
 async function inFolder<R>(body: (folder: string) => Promise<R>): Promise<R> {
@@ -76,7 +94,7 @@ async function inFolder<R>(body: (folder: string) => Promise<R>): Promise<R> {
 /** Where inputs that were lost are kept, to be read again: `node dist-bench/bench/trust/hostile/child.js read TARGET FOLDER FILE`. */
 const lostFolder = join(tmpdir(), 'sluice-hostile-lost')
 
-async function keepLost(target: string, { what, input }: LossRecord, note: (line: string) => void): Promise<void> {
+async function keepLost(target: string, { what, input }: LossRecord, note: Note): Promise<void> {
   await mkdir(lostFolder, { recursive: true })
   const bytes = Buffer.from(input, 'base64')
   const path = join(lostFolder, `${target.replaceAll(/[^\w.]+/g, '-')}-${bytes.length}-${Date.now()}`)
@@ -84,31 +102,45 @@ async function keepLost(target: string, { what, input }: LossRecord, note: (line
   note(`LOST (seed ${seed}), ${target}: ${what}; the input is ${path}`)
 }
 
-async function tryOne(target: string, milliseconds: number, note: (line: string) => void): Promise<TrustRow> {
+/** Tries several targets in one process. One that ends it takes with it what the others found. */
+async function tryTogether(names: readonly string[], milliseconds: number, note: Note): Promise<TrustRow[]> {
   return inFolder(async (folder) => {
-    const { output, fault } = await runChild(['try', target, folder, String(seed), String(milliseconds)], folder)
-    if (fault !== undefined) {
-      const current = await readFile(join(folder, currentFile)).catch(() => Buffer.alloc(8))
-      const input = current.subarray(8, 8 + current.readUInt32LE(4)).toString('base64')
-      await keepLost(target, { what: fault, input }, note)
-      return { test: `hostile: ${target}`, tries: current.readUInt32LE(0), faults: 'not all', losses: 1, worst: fault }
+    const given = ['try', names.join(';'), folder, String(seed), String(milliseconds)]
+    const { output, fault } = await runChild(given, folder)
+    if (fault === undefined) {
+      const reports = JSON.parse(output) as TryReport[]
+      return Promise.all(reports.map((report, i) => rowOf(names[i]!, report, note)))
     }
-    const { findings, losses, kept, blocks } = JSON.parse(output) as TryReport
-    for (const loss of losses) await keepLost(target, loss, note)
-    const tries = Object.values(findings.tries).reduce((a, b) => a + b, 0)
-    const kinds = Object.entries(findings.tries).map(([kind, count]) => `${count.toLocaleString('en')} ${kind}`)
-    return {
-      test: `hostile: ${target}`,
-      tries,
-      faults: `${kinds.join(', ')}; ${findings.refused.toLocaleString('en')} refused; ${kept} kept for ${blocks} blocks`,
-      losses: losses.length,
-      worst: `${findings.slowest.toFixed(0)} ms, ${(findings.largest / 2 ** 20).toFixed(1)} MiB`,
-    }
+    const { tries, input, place } = await currentOf(folder)
+    await keepLost(names[place]!, { what: fault, input: input.toString('base64') }, note)
+    return [{ test: `hostile: ${names.join(', ')}`, tries, faults: 'not all', losses: 1, worst: fault }]
   })
 }
 
+/** The input that a process was reading. */
+async function currentOf(folder: string): Promise<{ tries: number; input: Buffer; place: number }> {
+  const kept = await readFile(join(folder, currentFile)).catch(() => Buffer.alloc(0))
+  const whole = kept.length < currentHeader ? Buffer.alloc(currentHeader) : kept
+  const length = whole.readUInt32LE(4)
+  const input = whole.subarray(currentHeader, currentHeader + length)
+  return { tries: whole.readUInt32LE(0), input, place: whole.readUInt32LE(8) }
+}
+
+async function rowOf(target: string, report: TryReport, note: Note): Promise<TrustRow> {
+  const { findings, losses, kept, blocks } = report
+  for (const loss of losses) await keepLost(target, loss, note)
+  const kinds = Object.entries(findings.tries).map(([kind, count]) => `${count.toLocaleString('en')} ${kind}`)
+  return {
+    test: `hostile: ${target}`,
+    tries: Object.values(findings.tries).reduce((a, b) => a + b, 0),
+    faults: `${kinds.join(', ')}; ${findings.refused.toLocaleString('en')} refused; ${kept} kept for ${blocks} blocks`,
+    losses: losses.length,
+    worst: `${findings.slowest.toFixed(0)} ms, ${(findings.largest / 2 ** 20).toFixed(1)} MiB`,
+  }
+}
+
 /** Reads large files, each in a process of its own. */
-async function detonate(chosen: readonly Bomb[], size: number, note: (line: string) => void): Promise<TrustRow> {
+async function detonate(chosen: readonly Bomb[], size: number, note: Note): Promise<TrustRow> {
   let [losses, refused, slowest] = [0, 0, 0]
   let worst = { multiple: 0, name: '' }
   for (const { name, target, make } of chosen) {
@@ -149,17 +181,19 @@ export const hostile: TrustSuite = {
   name: 'hostile',
   async run(scale, note) {
     const { milliseconds, bombBytes, every } = scales[scale]
-    const rows = new Map<string, TrustRow>()
-    const waiting = Object.keys(targets)
+    const rows: TrustRow[][] = []
+    const groups = scale === 'short' ? together : Object.keys(targets).map((name) => [name])
+    const waiting = [...groups.entries()]
     // Two at a time, for the machines that this runs on have two processors.
     const worker = async (): Promise<void> => {
-      for (let target = waiting.shift(); target !== undefined; target = waiting.shift()) {
-        rows.set(target, await tryOne(target, milliseconds, note))
-        note(`${target}: ${rows.get(target)!.tries} tries`)
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const [place, names] = next
+        rows[place] = await tryTogether(names, milliseconds, note)
+        note(`${names.join(', ')} tried`)
       }
     }
     await Promise.all([worker(), worker()])
     const chosen = bombs.filter((_, i) => i % every === 0)
-    return [...Object.keys(targets).map((name) => rows.get(name)!), await detonate(chosen, bombBytes, note)]
+    return [...rows.flat(), await detonate(chosen, bombBytes, note)]
   },
 }

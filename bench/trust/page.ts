@@ -13,6 +13,7 @@ export interface Tried {
 }
 
 const titles: Readonly<Record<string, string>> = {
+  accuracy: 'Accuracy',
   crash: 'Crashes',
   soak: 'Long runs, and runs side by side',
   hostile: 'Hostile files',

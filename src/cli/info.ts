@@ -4,9 +4,9 @@ import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { cpuSettings } from '../device/cpu/settings.ts'
-import type { SimdChoice } from '../device/cpu/simd.ts'
+import { type CpuSettings, cpuSettings } from '../device/cpu/settings.ts'
 import { type AdapterDescription, describeAdapter, findAdapter } from '../device/webgpu/adapter.ts'
+import { SluiceError } from '../errors.ts'
 
 const usage = `usage: sluice info [--json]
 
@@ -17,11 +17,16 @@ type WebGpuInfo =
   | { readonly found: true; readonly adapter: AdapterDescription }
   | { readonly found: false; readonly implementation: string; readonly reason: string }
 
+/** How the cpu device computes here, or the reason why it cannot. */
+type CpuInfo =
+  | ({ readonly found: true } & Omit<CpuSettings, 'features'>)
+  | { readonly found: false; readonly reason: string }
+
 export interface Info {
   readonly sluice: string
   readonly runtime: string
   readonly platform: string
-  readonly cpu: { readonly name: string; readonly cores: number; readonly threads: number } & SimdChoice
+  readonly cpu: { readonly name: string; readonly cores: number } & CpuInfo
   readonly webgpu: WebGpuInfo
   readonly auto: { readonly device: string; readonly reason: string }
 }
@@ -42,26 +47,42 @@ async function webgpuInfo(): Promise<WebGpuInfo> {
   return { found: true, adapter: describeAdapter(adapter, implementation) }
 }
 
-/** What `device('auto')` takes: the rule of the registry, with its reason. */
-function chosen(webgpu: WebGpuInfo): Info['auto'] {
-  if (!webgpu.found) return { device: 'cpu', reason: 'no WebGPU adapter answers' }
-  if (webgpu.adapter.isSoftware) {
-    return { device: 'cpu', reason: 'the WebGPU adapter is software, slower than the cpu device' }
+function cpuInfo(): CpuInfo {
+  try {
+    const { features: _, ...settings } = cpuSettings({})
+    return { found: true, ...settings }
+  } catch (error) {
+    if (error instanceof SluiceError) return { found: false, reason: error.message }
+    throw error
   }
-  return { device: 'webgpu', reason: 'a hardware adapter answers' }
+}
+
+/** What `device('auto')` takes: the rule of the registry, with its reason. */
+function chosen(cpu: CpuInfo, webgpu: WebGpuInfo): Info['auto'] {
+  if (webgpu.found && !webgpu.adapter.isSoftware) return { device: 'webgpu', reason: 'a hardware adapter answers' }
+  const reason = webgpu.found
+    ? 'the WebGPU adapter is software, slower than the cpu device'
+    : 'no WebGPU adapter answers'
+  return cpu.found ? { device: 'cpu', reason } : { device: 'none', reason: `${reason}, and cpu cannot work here` }
+}
+
+/** Its own name before Node's, whose place others take: 'Deno 2.9.6, as Node 26.3.0, V8 15.0'. */
+function runtimeName({ bun, deno, node, v8 }: NodeJS.ProcessVersions): string {
+  const own = bun ? `Bun ${bun}, as ` : deno ? `Deno ${deno}, as ` : ''
+  // Bun's engine is JavaScriptCore; the V8 that it names is the one whose interface it offers.
+  return `${own}Node ${node}${bun ? '' : `, V8 ${v8}`}`
 }
 
 export async function gatherInfo(): Promise<Info> {
-  const webgpu = await webgpuInfo()
+  const [cpu, webgpu] = [cpuInfo(), await webgpuInfo()]
   const cores = cpus()
-  const { threads, simd, reason } = cpuSettings({})
   return {
     sluice: await ownVersion(),
-    runtime: `Node ${process.versions.node}, V8 ${process.versions.v8}`,
+    runtime: runtimeName(process.versions),
     platform: `${process.platform} ${process.arch}`,
-    cpu: { name: cores[0]?.model.trim() || 'unknown', cores: cores.length, threads, simd, reason },
+    cpu: { name: cores[0]?.model.trim() || 'unknown', cores: cores.length, ...cpu },
     webgpu,
-    auto: chosen(webgpu),
+    auto: chosen(cpu, webgpu),
   }
 }
 
@@ -87,6 +108,25 @@ function wrapped(text: string, indent: string): string {
     lines[lines.length - 1] += lines.at(-1) === '' ? word : ` ${word}`
   }
   return lines.join(`\n${indent}`)
+}
+
+function cpuSection(cpu: Info['cpu']): string {
+  const indent = ' '.repeat(15)
+  const why = (value: string | number, reason: string | undefined): string =>
+    wrapped(reason === undefined ? String(value) : `${value} (${reason})`, indent)
+  return section('cpu', [
+    ['processor', `${cpu.name}, ${cpu.cores} ${cpu.cores === 1 ? 'core' : 'cores'}`],
+    ...(cpu.found
+      ? ([
+          ['computes in', 'float32, WebAssembly'],
+          ['threads', why(cpu.threads, cpu.threadsReason)],
+          ['vectors', why(cpu.simd, cpu.reason)],
+        ] as const)
+      : ([
+          ['computes in', 'nothing'],
+          ['reason', wrapped(cpu.reason, indent)],
+        ] as const)),
+  ])
 }
 
 function webgpuSection(webgpu: WebGpuInfo): string[] {
@@ -128,11 +168,7 @@ export function formatInfo({ sluice, runtime, platform, cpu, webgpu, auto }: Inf
       ['runtime', runtime],
       ['platform', platform],
     ]),
-    section('cpu', [
-      ['processor', `${cpu.name}, ${cpu.cores} cores`],
-      ['computes in', `float32, WebAssembly; ${cpu.threads === 1 ? 'one thread' : `${cpu.threads} threads`}`],
-      ['vectors', `${cpu.simd}${cpu.reason === undefined ? '' : ` (${cpu.reason})`}`],
-    ]),
+    cpuSection(cpu),
     ...webgpuSection(webgpu),
     section("device('auto')", [
       ['takes', auto.device],

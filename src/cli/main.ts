@@ -45,8 +45,9 @@ async function main(given: string[]): Promise<void> {
 /** What to print of an error: one line for what a user can mend, the stack for a fault of Sluice's own. */
 function shownError(error: unknown, command: string | undefined): unknown {
   if (error instanceof SluiceError) return error.message
-  const { code, syscall, message } = error as NodeJS.ErrnoException
-  const isMendable = syscall !== undefined || code?.startsWith('ERR_PARSE_ARGS')
+  const { code, syscall, message, name } = error as NodeJS.ErrnoException
+  const isRefused = code === 'ERR_ACCESS_DENIED' || name === 'NotCapable'
+  const isMendable = syscall !== undefined || code?.startsWith('ERR_PARSE_ARGS') || isRefused
   return isMendable ? `sluice ${command}: ${message.replaceAll('\n', ' ')}` : error
 }
 

@@ -3,6 +3,7 @@
  * `sluice-trace.json`, or where SLUICE_PROFILE_TRACE says.
  */
 import type { FusedKernel, Kernel } from '../../kernels/kernel.ts'
+import { environmentVariable } from '../environment.ts'
 import { bytesPerElement, type Device, type LaunchArgument } from './device.ts'
 import { chromeTrace, Profile } from './profile.ts'
 
@@ -11,10 +12,8 @@ type Source = () => Promise<Profile>
 
 const sources: Source[] = []
 
-const environment = (): Record<string, string | undefined> => (typeof process === 'undefined' ? {} : process.env)
-
 /** Whether the environment asks for profiles; never in a browser. */
-export const isProfiling = (): boolean => environment().SLUICE_PROFILE === '1'
+export const isProfiling = (): boolean => environmentVariable('SLUICE_PROFILE') === '1'
 
 /** Has a device's profile written at the end of the program. */
 export function writeAtEnd(source: Source): void {
@@ -28,7 +27,7 @@ async function writeAll(): Promise<void> {
   for (const profile of profiles) process.stderr.write(`\n${profile}\n`)
   const timed = profiles.filter((profile) => profile.isTiming)
   if (timed.length === 0) return
-  const path = environment().SLUICE_PROFILE_TRACE ?? 'sluice-trace.json'
+  const path = environmentVariable('SLUICE_PROFILE_TRACE') ?? 'sluice-trace.json'
   const leftOut = timed.reduce((sum, profile) => sum + profile.leftOut, 0)
   try {
     const { writeFile } = await import('node:fs/promises')

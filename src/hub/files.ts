@@ -24,6 +24,18 @@ export interface WritableFiles {
   remove(path: string): Promise<void>
 }
 
+/** Returns when what was written is on the disk. */
+async function flush(handle: { sync(): Promise<void> }): Promise<void> {
+  try {
+    await handle.sync()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error
+    throw new Error(
+      'Node refuses fsync under --permission, so a file is never known to be safe; run without --permission',
+    )
+  }
+}
+
 /** Node's file system. */
 export const nodeFiles: WritableFiles = {
   async makeFolder(path) {
@@ -43,7 +55,7 @@ export const nodeFiles: WritableFiles = {
     const handle = await open(path, 'w')
     return {
       write: (bytes) => handle.writeFile(bytes),
-      sync: () => handle.sync(),
+      sync: () => flush(handle),
       close: () => handle.close(),
     }
   },
@@ -57,7 +69,7 @@ export const nodeFiles: WritableFiles = {
     const { open } = await import('node:fs/promises')
     const handle = await open(path, 'r')
     try {
-      await handle.sync()
+      await flush(handle)
     } finally {
       await handle.close()
     }

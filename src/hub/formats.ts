@@ -117,7 +117,8 @@ function half(
     dtype: 'float32',
     overflow,
     decode(bytes, into) {
-      const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice()
+      // A copy; the slice of a Buffer would be none.
+      const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes)
       const from = new Uint16Array(aligned.buffer, aligned.byteOffset, into.length)
       widen(from, new Uint32Array(into.buffer, into.byteOffset, into.length))
     },

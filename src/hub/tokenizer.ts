@@ -2,6 +2,7 @@
 import { SluiceError } from '../errors.ts'
 import { showValue } from '../shown.ts'
 import { nodeFiles, readUpTo, reason } from './files.ts'
+import { endlessPattern } from './tokenizer-patterns.ts'
 
 const packageName = '@huggingface/tokenizers'
 
@@ -59,6 +60,9 @@ async function readJson(path: string): Promise<object> {
 /**
  * The tokenizer in a folder: tokenizer.json, with tokenizer_config.json where there is one.
  *
+ * The file brings regular expressions, which the engine of JavaScript runs: those of exponential time are refused, one of polynomial
+ * time is not found out. Encode long texts with a file of unknown origin in a worker.
+ *
  * @throws SluiceError that says what to install, or what is wrong with the files
  *
  * @example
@@ -71,6 +75,13 @@ export async function loadTokenizer(folder: string, options: LoadTokenizerOption
   })
   if (!names.includes('tokenizer.json')) throw new SluiceError('loadTokenizer', `${folder} holds no tokenizer.json`)
   const json = await readJson(`${folder}/tokenizer.json`)
+  const endless = endlessPattern(json)
+  if (endless !== undefined) {
+    throw new SluiceError(
+      'loadTokenizer',
+      `${folder}/tokenizer.json has the pattern ${showValue(endless)}, which may take exponential time: a group with choices is repeated`,
+    )
+  }
   const hasConfig = names.includes('tokenizer_config.json')
   const config = hasConfig ? await readJson(`${folder}/tokenizer_config.json`) : {}
   const { Tokenizer } = options.library ?? (await importLibrary())

@@ -4,6 +4,7 @@
  * `liveLine` only formats. `LiveDisplay` decides where it goes: on a terminal the line is rewritten in place; anywhere
  * else (a file, a pipe, a log of a test run) plain lines are printed now and then, without control characters.
  */
+import { environmentVariable } from '../environment.ts'
 import { formatClock, formatCompact, formatInteger } from './report/format.ts'
 import { printable } from './report/markup.ts'
 import { MovingAverage } from './report/smooth.ts'
@@ -185,7 +186,7 @@ export class LiveDisplay {
   }
 
   #isTerminal(): boolean {
-    return this.#stream.isTTY === true && process.env.TERM !== 'dumb'
+    return this.#stream.isTTY === true && environmentVariable('TERM') !== 'dumb'
   }
 
   #show(): void {

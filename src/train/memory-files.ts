@@ -30,7 +30,7 @@ export class MemoryFiles implements CheckpointFiles {
   async create(path: string) {
     const parts: Uint8Array[] = []
     return {
-      write: async (bytes: Uint8Array) => void parts.push(bytes.slice()),
+      write: async (bytes: Uint8Array) => void parts.push(new Uint8Array(bytes)),
       async sync() {},
       close: async () => {
         const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))

@@ -65,7 +65,7 @@ function unpacked({ name, isDeflated, packed, size }: Entry): Uint8Array {
   const wrong = (): never => {
     throw new Error(`${JSON.stringify(name)} is not of the ${size} bytes that the directory says`)
   }
-  if (!isDeflated) return packed.length === size ? packed.slice() : wrong()
+  if (!isDeflated) return packed.length === size ? new Uint8Array(packed) : wrong()
   const whole = new Uint8Array(size)
   let [filled, isComplete] = [0, false]
   const inflate = new Inflate((part, isLast) => {

@@ -35,8 +35,13 @@ export interface Served {
   close(): void
 }
 
-/** Serves `files`, isolated across origins as worker threads need it. */
-export async function serve(files: ReadonlyMap<string, string>): Promise<Served> {
+const isolation = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+}
+
+/** Serves `files`, isolated across origins as worker threads need it, unless told otherwise. */
+export async function serve(files: ReadonlyMap<string, string>, { isIsolated = true } = {}): Promise<Served> {
   const requests: string[] = []
   const server = createServer(({ url = '/' }, response) => {
     requests.push(url)
@@ -44,8 +49,7 @@ export async function serve(files: ReadonlyMap<string, string>): Promise<Served>
     const missing = url === '/favicon.ico' ? 204 : 404
     response.writeHead(text === undefined ? missing : 200, {
       'content-type': types[url.split('.').at(-1)!] ?? 'text/html',
-      'cross-origin-opener-policy': 'same-origin',
-      'cross-origin-embedder-policy': 'require-corp',
+      ...(isIsolated ? isolation : {}),
     })
     response.end(text)
   })

@@ -2,17 +2,20 @@
 import { describe, expect, it } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { formatInfo, gatherInfo, type Info, infoCommand } from '../../src/cli/info.ts'
+import { describeAdapter } from '../../src/device/webgpu/adapter.ts'
 import { device } from '../../src/index.ts'
 
-const machine = {
+const machine: Pick<Info, 'sluice' | 'runtime' | 'platform' | 'cpu'> = {
   sluice: '1.2.3',
   runtime: 'Node 20.20.2, V8 11.3',
   platform: 'linux x64',
   cpu: {
     name: 'Some CPU',
     cores: 8,
+    found: true,
     threads: 8,
-    simd: 'relaxed' as const,
+    threadsReason: 'one a processor',
+    simd: 'relaxed',
     reason: 'vectors of 256 bits need Node 24 or later',
   },
 }
@@ -50,7 +53,8 @@ describe('sluice info', () => {
 
 cpu
   processor    Some CPU, 8 cores
-  computes in  float32, WebAssembly; 8 threads
+  computes in  float32, WebAssembly
+  threads      8 (one a processor)
   vectors      relaxed (vectors of 256 bits need Node 24 or later)
 
 webgpu
@@ -85,6 +89,23 @@ device('auto')
     expect(text.replace(/\s+/g, ' ')).toContain(reason.replace(/\s+/g, ' '))
     // 18 columns of names before 90 of text.
     expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(18 + 91)
+  })
+
+  it('says why nothing computes on the cpu', () => {
+    const reason = 'cpu device: it computes in WebAssembly, which this engine does not have'
+    const text = formatInfo({ ...withGpu, cpu: { name: 'Some CPU', cores: 1, found: false, reason } })
+    expect(text).toContain(`
+cpu
+  processor    Some CPU, 1 core
+  computes in  nothing
+  reason       ${reason}
+`)
+  })
+
+  it('names an adapter by its description where a runtime gives numbers', () => {
+    const info = { vendor: '65541', architecture: '', device: '0', description: 'llvmpipe (LLVM 15.0.6, 256 bits)' }
+    const adapter = { info, features: new Set(), limits: {} } as unknown as GPUAdapter
+    expect(describeAdapter(adapter, 'navigator.gpu')).toMatchObject({ name: info.description, isSoftware: true })
   })
 
   it('agrees with the registry, here', async () => {

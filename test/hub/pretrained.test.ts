@@ -123,6 +123,19 @@ test('missing, unexpected and misshapen weights are all named', async () => {
   }
 })
 
+test.each([
+  { num_hidden_layers: 1e9 },
+  { num_hidden_layers: 9999 },
+  { num_attention_heads: 2 ** 40, num_key_value_heads: 2 ** 40 },
+  { vocab_size: 1e300 },
+  { hidden_size: Number.MAX_SAFE_INTEGER },
+])('a config.json that asks for more than memory holds is refused: %j', async (changes) => {
+  const { folder } = await saved()
+  const path = join(folder, 'config.json')
+  await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), ...changes }))
+  await expect(loadPretrained(folder)).rejects.toThrow(SluiceError)
+})
+
 test('a tied head may be stored, if it is the embedding', async () => {
   const { folder, model } = await saved()
   const table = (await model.stateDict()).get('tokenEmbedding.weight')!

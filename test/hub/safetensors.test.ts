@@ -241,3 +241,11 @@ test('random headers of plausible parts never crash with anything but a SluiceEr
     { numRuns: 2000 },
   )
 })
+
+test('values at an odd address are read, in a Buffer too', () => {
+  for (const spaces of ['', ' ']) {
+    const bytes = file(`{"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}${spaces}`, 4)
+    // 0x0101 is 257 of the smallest steps.
+    expect([...decodeSafetensors(Buffer.from(bytes)).tensors.get('h')!.data]).toEqual([257 * 2 ** -24, 257 * 2 ** -24])
+  }
+})

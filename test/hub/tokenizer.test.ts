@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { loadTokenizer, type TokenizerLibrary } from '../../src/hub/tokenizer.ts'
 import { tokenizerFiles } from '../../src/hub/tokenizer-files.ts'
+import { repeatsChoices } from '../../src/hub/tokenizer-patterns.ts'
 import { ByteTokenizer, CharTokenizer, type Tokenizer } from '../../src/train/tokenizer.ts'
 import { temporaryFolder } from './folder.ts'
 
@@ -90,4 +91,25 @@ test('what is missing or wrong is said', async () => {
   const reading = expect(loadTokenizer(folder, { library: spelled })).rejects
   await reading.toThrow(/reading tokenizer.json failed in @huggingface\/tokenizers: no model/)
   if (!library) await expect(loadTokenizer(folder)).rejects.toThrow(/install it: npm install @huggingface\/tokenizers/)
+})
+
+test.each([
+  ['(a+)+$', true],
+  ['(?:a|a)*b', true],
+  ['((a*)b?){2,}', true],
+  ['(\\s+|\\w)+', true],
+  ["'s|'t| ?\\p{L}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", false],
+  ["(?i:'s|'t)?[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}", false],
+  ['\\p{N}{1,3}(?=(?:\\p{N}{3})*(?:\\P{N}|$))', false],
+  ['[(a+)+*]+', false],
+  ['\\(a+\\)+', false],
+])('whether %s may take exponential time: %s', (pattern, endless) => {
+  expect(repeatsChoices(pattern)).toBe(endless)
+})
+
+test('a tokenizer.json whose pattern may take exponential time is refused', async () => {
+  const folder = await temporaryFolder()
+  const json = { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated' } }
+  await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(json))
+  await expect(loadTokenizer(folder)).rejects.toThrow(/has the pattern "\(a\+\)\+\$", which may take exponential time/)
 })

@@ -67,10 +67,13 @@ const someHash = (): fc.Arbitrary<string> =>
     .array(
       fc.tuple(
         fc.oneof(
-          fc.constantFrom('seed', 'layers', 'rate', 'data', 'device', 'a.gate', 'b.grain', 'o.triggers'),
+          fc.constantFrom('seed', 'layers', 'rate', 'data', 'device', 'play', 'a.gate', 'b.grain', 'o.triggers'),
           fc.string(),
         ),
-        fc.oneof(fc.constantFrom('1', 'parity', 'G2', '-1', '1e3', '0x10', ''), fc.string()),
+        fc.oneof(
+          fc.constantFrom('1', 'parity', 'G2', '-1', '1e3', '0x10', '', 'constructor', '__proto__'),
+          fc.string(),
+        ),
       ),
     )
     .map((pairs) => new URLSearchParams(pairs).toString())
@@ -90,6 +93,7 @@ describe('the state in the URL', () => {
       fc.property(fc.oneof(someHash(), fc.string()), (hash) => {
         const { state } = readState(hash)
         expect(readState(writeState(state))).toEqual({ state, problems: [] })
+        expect(structuredClone(state)).toEqual(state)
       }),
       { numRuns: 300 },
     )

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { resumed } from '../../src/cli/resumed.ts'
 import { sample } from '../../src/cli/sample.ts'
 import { trainCommand } from '../../src/cli/train.ts'
+import { SluiceError } from '../../src/errors.ts'
 import { packRun, unpackRun } from '../../src/train/archive.ts'
 import { type Checkpoint, readCheckpoint } from '../../src/train/checkpoint.ts'
 import { loadRun } from '../../src/train/load.ts'
@@ -73,6 +74,14 @@ describe('a packed run', () => {
     expect(unpackRun(zipSync(inside('..', step)), 'x.zip').name).toBe('x')
   })
 
+  it('is refused when it would unpack to far more than it is', () => {
+    const swollen = zipSync(inside('run', { 'checkpoints/step-000001.safetensors': new Uint8Array(2 ** 24) }))
+    expect(() => unpackRun(swollen, 'a.zip')).toThrow('a.zip is not a whole zip: it would unpack to 16777216 bytes')
+    // What is no file of a run is not unpacked, however large.
+    const beside = zipSync({ ...inside('run', step), 'run/report.html': new Uint8Array(2 ** 24) })
+    expect([...unpackRun(beside, 'a.zip').files.contents.keys()]).toEqual(['run/checkpoints/step-000001.safetensors'])
+  })
+
   it('is refused when it is none, several or damaged', async () => {
     const whole = await packRun('run', await (await tiny()).snapshot(), [])
     for (const cut of [0, 1, 100, whole.length >> 1, whole.length - 1]) {
@@ -94,6 +103,45 @@ async function tiny(options: Parameters<typeof openSession>[0] = { text: alphabe
   onTestFinished(() => session.dispose())
   return session
 }
+
+describe('a checkpoint that says what its weights are not of', () => {
+  type Saved = Record<string, unknown> & { train: { model: object; data: object } & Record<string, unknown> }
+  it.each([
+    ['more layers than memory holds', ({ train }: Saved) => Object.assign(train.model, { layers: 9999 }), 'it holds'],
+    ['layers beyond counting', ({ train }: Saved) => Object.assign(train.model, { layers: 1e9 }), 'from 1 to 10000'],
+    ['a vocabulary of billions', (saved: Saved) => Object.assign(saved, { vocabularySize: 4e9 }), 'its vocabulary'],
+    [
+      'sequences of billions',
+      ({ train }: Saved) =>
+        Object.assign(train.data, { taskOptions: { sequenceLength: 2e9, vocabularySize: 5, copyLength: 2 } }),
+      'too large',
+    ],
+    [
+      'batches of billions',
+      ({ train }: Saved) => Object.assign(train, { evaluationBatches: 1e9 }),
+      'too many to hold out',
+    ],
+    ['no tokens', (saved: Saved) => Object.assign(saved, { tokens: '<' }), 'whose tokens is'],
+    ['nothing', (saved: Saved) => Object.assign(saved, { train: null }), 'it holds no configuration'],
+  ])('is refused: %s', async (_, change, reason) => {
+    const checkpoint = await (await tiny({ config: smallConfig({ data: copyTask }) })).snapshot()
+    change(checkpoint.config as Saved)
+    const { name, files } = unpackRun(await packRun('run', checkpoint, []), 'run.zip')
+    const refused = await failure(openSession({ resume: `${name}/checkpoints`, files }))
+    expect(refused).toBeInstanceOf(SluiceError)
+    expect(refused.message).toContain(reason)
+  })
+
+  it.each([null, {}, { data: { seed: 1, draws: -1 }, weights: { seed: 1, draws: 0 } }])(
+    'is refused: generator %j',
+    async (generator) => {
+      const checkpoint = await (await tiny()).snapshot()
+      const { name, files } = unpackRun(await packRun('run', { ...checkpoint, generator }, []), 'run.zip')
+      const refused = await failure(openSession({ resume: `${name}/checkpoints`, files, text: alphabet }))
+      expect(refused.message).toContain('its generator is not an object')
+    },
+  )
+})
 
 /** What a command prints. */
 async function printed(command: { run(given: string[]): Promise<void> }, given: string[]): Promise<string> {
@@ -152,6 +200,21 @@ describe('the command line', () => {
       )
     },
   )
+
+  it('does not follow the path of a text that a zip names, and leaves nothing behind', async () => {
+    const config = smallConfig({ data: { text: 'text.txt' } })
+    const session = await tiny({ config, text: alphabet })
+    const folder = await temporaryFolder()
+    const zip = join(folder, 'run.zip')
+    const checkpoint = await session.snapshot()
+    const saved = checkpoint.config as { train: { data: { text: string } } }
+    saved.train.data.text = join(folder, 'secret.txt')
+    await writeFile(saved.train.data.text, alphabet)
+    await writeFile(zip, await packRun('run', checkpoint, []))
+    const refused = await failure(trainCommand.run(['--resume', zip, '--device', 'cpu']))
+    expect(refused.message).toMatch(/run\.zip learned the text ".*secret\.txt", which is not in it/)
+    expect((await readdir(folder)).sort()).toEqual(['run.zip', 'secret.txt'])
+  })
 
   it('unpacks anew what was stopped half-way, and takes nothing of it over', async () => {
     const session = await tiny()

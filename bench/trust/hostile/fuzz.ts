@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { mutate, mutations } from '../../../test/hub/mutations.ts'
 import { Coverage } from './coverage.ts'
 import { bytesOf, type Target } from './target.ts'
-import { Loss, type Trial } from './trial.ts'
+import { Loss, processorTime, type Trial } from './trial.ts'
 
 /** Of one look at the coverage, which costs as much as reading some small files. */
 const batch = 16
@@ -90,12 +90,12 @@ export interface Fuzzed {
   readonly blocks: number
 }
 
-/** Fuzzes for so many milliseconds; stops at the first loss. */
+/** Fuzzes for so many milliseconds of the processor; stops at the first loss. */
 export async function fuzz(target: Target, trial: Trial, seed: number, milliseconds: number): Promise<Fuzzed> {
   const coverage = new Coverage()
   const corpus = [...target.valid]
   const steps = fc.tuple(mutators(target.words), fc.nat(), fc.nat())
-  const end = performance.now() + milliseconds
+  const end = processorTime() + milliseconds
   const losses: Loss[] = []
   const attempt = async (input: Uint8Array): Promise<void> => {
     try {
@@ -107,7 +107,7 @@ export async function fuzz(target: Target, trial: Trial, seed: number, milliseco
   }
   for (const input of target.valid) await attempt(input)
   coverage.learn(coverage.take())
-  for (let round = 0; performance.now() < end && losses.length === 0; round++) {
+  for (let round = 0; processorTime() < end && losses.length === 0; round++) {
     const inputs = fc
       .sample(steps, { numRuns: batch, seed: seed + round })
       .map(([change, one, other]) =>

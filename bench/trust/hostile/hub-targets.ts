@@ -231,7 +231,7 @@ const tokenizerWords = [
     'TemplateProcessing',
     'unk_token',
   ],
-  ...['(', '[^', '\\p{L}+', 'BertNormalizer', 'Precompiled', 'Strip', 'CTC', 'Lowercase', 'Prepend', 'unk_id'],
+  ...['(', '(a+)+', '[^', '\\p{L}+', 'BertNormalizer', 'Precompiled', 'Strip', 'CTC', 'Lowercase', 'Prepend', 'unk_id'],
 ]
 
 export const tokenizer: ReadyTarget = async (folder) => {

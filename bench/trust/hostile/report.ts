@@ -24,5 +24,6 @@ export interface ReadReport {
   readonly peak: number
 }
 
-/** The file with the input that is being read, behind its length and a count that grows with each. */
+/** The file with the input that is being read, behind this header: a count that grows with each, its length, and its target's place. */
 export const currentFile = 'current'
+export const currentHeader = 12

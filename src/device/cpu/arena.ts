@@ -7,6 +7,7 @@
 import { mostPages } from '../../../kernels/tuned/wasm/assembler.ts'
 import { DeviceFault } from '../../errors.ts'
 import { sizeClassNumber, sizeOfClass } from '../size-class.ts'
+import { reserveMemory } from './memory.ts'
 
 const PAGE = 65536
 /** WebAssembly's 32-bit memory ends here. */
@@ -25,7 +26,7 @@ export class Arena {
   /** @param isShared whether worker threads use the memory too */
   constructor(isShared = false) {
     this.maximumPages = isShared ? mostPages : undefined
-    this.memory = new WebAssembly.Memory(isShared ? { initial: 16, maximum: mostPages, shared: true } : { initial: 16 })
+    this.memory = reserveMemory(isShared ? { initial: 16, maximum: mostPages, shared: true } : { initial: 16 })
   }
 
   /** Byte offset of a block of at least `bytes`, 16-aligned, contents unspecified. */
@@ -60,9 +61,13 @@ export class Arena {
         // A failed grow leaves the memory as it was; the smaller target is tried next.
       }
     }
+    const limit =
+      end > MAXIMUM_BYTES
+        ? `the limit of WebAssembly is ${MAXIMUM_BYTES}`
+        : 'the system gives no more (of memory, or of addresses where ulimit -v is set)'
     throw new DeviceFault(
       'cpu device',
-      `out of memory: asked for ${asked} bytes with ${have} bytes reserved; the limit of WebAssembly is ${MAXIMUM_BYTES}. ` +
+      `out of memory: asked for ${asked} bytes with ${have} bytes reserved; ${limit}. ` +
         'Run steps inside scope(() => …), use a smaller batch, or checkpoint()',
     )
   }

@@ -22,19 +22,26 @@ type NodeThreads = typeof import('node:worker_threads')
 
 const rangeOf = ({ first, names }: ModuleMessage) => [first, first + names.length] as const
 
-/** Starts a worker that runs `workerMain`, in Node or in a browser. */
-function startWorker(): Starter {
+/**
+ * Starts a worker that runs `workerMain`, in Node or in a browser.
+ *
+ * @param failed called when it could not start, or has ended by an error
+ */
+function startWorker(failed: (error: Error) => void): Starter {
   const node = globalThis.process?.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined
   if (node) {
     const source = `(${workerMain.toString()})(require('node:worker_threads').parentPort)`
     // Flags of the main thread, such as those of a test runner, are not the worker's.
     const worker = new node.Worker(source, { eval: true, execArgv: [], name: 'sluice' })
     worker.unref()
+    worker.on('error', failed)
     return worker
   }
   const source = `(${workerMain.toString()})(self)`
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
-  return new Worker(url, { name: 'sluice' })
+  const worker = new Worker(url, { name: 'sluice' })
+  worker.onerror = ({ message }) => failed(new Error(message || 'the page may not start workers from a blob'))
+  return worker
 }
 
 /** Whether this thread may sleep on shared memory: everywhere but on a browser's main thread. */
@@ -53,6 +60,7 @@ export class Pool {
   readonly #words: Int32Array
   readonly #floats: Float32Array
   #workers: Starter[] = []
+  #isAlone = false
   #sent = 0
   #dropped = 0
   #job = 0
@@ -81,13 +89,30 @@ export class Pool {
     return isReady ? this.threads : 1
   }
 
-  /** Starts the workers, unless they were started. */
+  /** Starts the workers, unless they were started or cannot be. */
   start(): void {
-    if (this.#workers.length > 0) return
+    if (this.#workers.length > 0 || this.#isAlone) return
+    try {
+      this.#startWorkers()
+    } catch (error) {
+      this.#goAlone(error as Error)
+    }
+  }
+
+  /** The results are the same with one thread, so a program need not end because it gets no more. */
+  #goAlone({ message }: Error): void {
+    if (this.#isAlone) return
+    this.#isAlone = true
+    this.stop()
+    console.warn(`sluice: computing in one thread, since no other could be started: ${message}`)
+  }
+
+  #startWorkers(): void {
     const { messages, dropped } = this.#library
     const modules = messages.filter((message) => !dropped.includes(message))
     for (let thread = 1; thread < this.threads; thread++) {
-      const worker = startWorker()
+      const worker = startWorker((error) => this.#goAlone(error))
+      this.#workers.push(worker)
       worker.postMessage({
         start: { memory: this.#memory, offset: this.#offset, thread },
         modules,
@@ -96,7 +121,6 @@ export class Pool {
         sent: this.#words[control.sent],
         words: control,
       })
-      this.#workers.push(worker)
     }
     this.#sent = messages.length
     this.#dropped = dropped.length

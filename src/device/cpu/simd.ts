@@ -11,6 +11,7 @@ import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { integers, WasmModule } from '../../../kernels/tuned/wasm/assembler.ts'
 import { f32, f32x4 } from '../../../kernels/tuned/wasm/instructions.ts'
 import { SluiceError } from '../../errors.ts'
+import { reserveMemory, useReference } from './memory.ts'
 import { nodeMajor, setFlags } from './v8-flags.ts'
 import { tryWide } from './wide-trial.ts'
 
@@ -31,26 +32,43 @@ export interface SimdChoice {
   readonly reason: string | undefined
 }
 
-/** Whether x y + z comes out as if rounded once: (1 + e)(1 - e) - 1 is -e^2 then, and 0 when the product is rounded first. */
-function isFused(): boolean {
-  const module = new WasmModule({ relaxed: true, wide: false })
-  const e = 2 ** -13
+const e = 2 ** -13
+
+/** (1 + e)(1 - e) - 1, as x y + z of vectors: -e^2 where it is rounded once, and 0 where the product is rounded first. */
+function multiplyAdd(relaxed: boolean): number {
+  const module = new WasmModule({ relaxed, wide: false })
   module.function('multiplyAdd', integers('out'), (f, { out }) => {
     const splat = (x: number) => f32x4.splat(f32.const(x))
     f.store(out, f.madd(splat(1 + e), splat(1 - e), splat(-1)))
   })
-  const memory = new WebAssembly.Memory({ initial: 1 })
+  const memory = reserveMemory({ initial: 1 })
   module.instantiate(memory)(module.callees[0])(0)
-  return new Float32Array(memory.buffer)[0] === -(e ** 2)
+  return new Float32Array(memory.buffer)[0]
+}
+
+/** @throws SluiceError where there are no vectors, which an engine may find out when it first compiles one */
+function needVectors(): void {
+  try {
+    multiplyAdd(false)
+  } catch (error) {
+    if (error instanceof SluiceError) throw error
+    throw new SluiceError(
+      'cpu device',
+      'it computes in vectors of WebAssembly (SIMD), which this engine or processor does not have: they take an engine ' +
+        `of 2021 or later, and SSE4.1 on x64; ${useReference}`,
+    )
+  }
 }
 
 function relaxedChoice(): SimdChoice {
   // In Node 20 it is there, behind a flag.
   if (nodeMajor > 0 && nodeMajor < 22) setFlags('--experimental-wasm-relaxed-simd')
   try {
-    if (isFused()) return { simd: 'relaxed', reason: undefined }
-    return { simd: 'plain', reason: 'this processor has no fused multiply-add' }
-  } catch {
+    if (multiplyAdd(true) === -(e ** 2)) return { simd: 'relaxed', reason: undefined }
+    return { simd: 'plain', reason: 'the multiply-add of relaxed SIMD rounds twice here' }
+  } catch (error) {
+    if (error instanceof SluiceError) throw error
+    needVectors()
     return { simd: 'plain', reason: 'this engine has no relaxed SIMD' }
   }
 }
@@ -70,7 +88,7 @@ function bestChoice(): SimdChoice {
 
 /**
  * @param asked a name, or undefined for the fastest that works here
- * @throws SluiceError when what is asked for does not work here, or is no name
+ * @throws SluiceError when what is asked for does not work here, or is no name, and where no kernel can run
  */
 export function chooseSimd(asked: string | undefined): SimdChoice {
   if (asked === undefined || asked === 'auto') return bestChoice()
@@ -78,7 +96,10 @@ export function chooseSimd(asked: string | undefined): SimdChoice {
   if (place < 0) {
     throw new SluiceError('cpu device', `there is no SIMD variant '${asked}'; there are auto, ${simdNames.join(', ')}`)
   }
-  if (asked === 'plain') return { simd: 'plain', reason: 'it was asked for' }
+  if (asked === 'plain') {
+    needVectors()
+    return { simd: 'plain', reason: 'it was asked for' }
+  }
   const relaxed = relaxedChoice()
   if (relaxed.simd !== 'relaxed')
     throw new SluiceError('cpu device', `SIMD '${asked}' does not work here: ${relaxed.reason}`)

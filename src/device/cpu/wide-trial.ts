@@ -6,6 +6,7 @@
 import type { Features } from '../../../kernels/tuned/wasm/assembler.ts'
 import { productTask } from '../../../kernels/tuned/wasm/matmul.ts'
 import { productFunctions } from '../../../kernels/tuned/wasm/product.ts'
+import { environmentVariable } from '../../environment.ts'
 import { nodeMajor } from './v8-flags.ts'
 
 /** The product of the trial: n x n, at byte offsets in the child's memory. */
@@ -88,23 +89,23 @@ function runTrial(wide: Trial['modules'][number]): string | undefined {
     const input = JSON.parse(require('node:fs').readFileSync(0, 'utf8'))
     const flags = (...names) => names.forEach((name) => require('node:v8').setFlagsFromString(name))
     console.log(JSON.stringify((${child.toString()})(input, flags)))`
-  const { stdout, status, signal } = spawnSync(process.execPath, ['--input-type=commonjs', '-e', code], {
+  const { stdout, status, signal, error } = spawnSync(process.execPath, ['--input-type=commonjs', '-e', code], {
     input: JSON.stringify(trial),
     encoding: 'utf8',
     timeout: 20_000,
     env: { ...process.env, NODE_OPTIONS: '' },
   })
+  if (error && !signal) throw error
   if (status !== 0) return `a trial of V8's 256-bit vectors ended with ${signal ?? `status ${status}`}`
   return judge(JSON.parse(stdout))
 }
 
-/** Where the answer for this module is kept, or undefined if there is no such place. */
+/** Where the answer for this module is kept, or undefined if there is no such place. @throws where it may not be asked for */
 function keptPath({ bytes }: Trial['modules'][number]): string | undefined {
-  const { env } = process
   const { homedir, cpus } = builtin<typeof import('node:os')>('node:os')
   const { join } = builtin<typeof import('node:path')>('node:path')
   const { createHash } = builtin<typeof import('node:crypto')>('node:crypto')
-  const folder = env.XDG_CACHE_HOME || (homedir() && join(homedir(), '.cache'))
+  const folder = environmentVariable('XDG_CACHE_HOME') || (homedir() && join(homedir(), '.cache'))
   if (!folder) return undefined
   const key = [process.versions.v8, process.arch, cpus()[0]?.model, bytes].join('\n')
   return join(folder, 'sluice', `wide-${createHash('sha256').update(key).digest('hex').slice(0, 16)}.json`)
@@ -114,6 +115,15 @@ function keptPath({ bytes }: Trial['modules'][number]): string | undefined {
 export function tryWide(): string | undefined {
   if (nodeMajor < 24) return 'vectors of 256 bits need Node 24 or later'
   if (process.arch !== 'x64') return 'V8 has vectors of 256 bits on x64 only'
+  try {
+    return keptOrTried()
+  } catch (error) {
+    // What asks may be refused: Node's and Deno's permissions, a system that gives no more processes.
+    return `V8's 256-bit vectors could not be tried in a child process: ${(error as Error).message.split('\n')[0]}`
+  }
+}
+
+function keptOrTried(): string | undefined {
   const fs = builtin<typeof import('node:fs')>('node:fs')
   // It is what the engine will use if the answer is yes; the other one is made for the trial only.
   const wide = trialModule(true)

@@ -120,7 +120,14 @@ export function workerMain(port: Port): void {
       thread = start.thread
     }
     for (const [first, end] of dropped) for (let id = first; id < end; id++) delete functions[id]
-    for (const module of modules) instantiate(module)
+    // A function that is missing then fails when it is called, which the main thread hears of; a dead worker it would wait for.
+    for (const module of modules) {
+      try {
+        instantiate(module)
+      } catch (error) {
+        console.error(error)
+      }
+    }
     if (start) Atomics.add(new Int32Array(memory.buffer, offset, words.given), words.ready, 1)
     work(words)
   }

@@ -2,6 +2,7 @@
  * Finds WebGPU: `navigator.gpu` in browsers, the `webgpu` package (Dawn) in Node; then an adapter, and a device with all
  * that the kernels can use of it.
  */
+import { environmentVariable } from '../../environment.ts'
 import { SluiceError } from '../../errors.ts'
 
 export interface AdapterDescription {
@@ -61,9 +62,9 @@ const driverFolders = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d
  */
 async function hasDriver(): Promise<boolean> {
   if (process.platform !== 'linux') return true
-  if (process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES || process.env.VK_ADD_DRIVER_FILES) return true
+  if (['VK_DRIVER_FILES', 'VK_ICD_FILENAMES', 'VK_ADD_DRIVER_FILES'].some(environmentVariable)) return true
   const { readdir } = await import('node:fs/promises')
-  const home = process.env.XDG_DATA_HOME ?? `${process.env.HOME ?? ''}/.local/share`
+  const home = environmentVariable('XDG_DATA_HOME') ?? `${environmentVariable('HOME') ?? ''}/.local/share`
   const lists = await Promise.all([...driverFolders, `${home}/vulkan/icd.d`].map((f) => readdir(f).catch(() => [])))
   return lists.flat().some((name) => name.endsWith('.json'))
 }
@@ -122,7 +123,7 @@ const howToGetOne =
 
 /** The drivers that the environment names, to the exclusion of all others. */
 function driverFiles(): string {
-  const named = isNode() ? (process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES) : undefined
+  const named = environmentVariable('VK_DRIVER_FILES') ?? environmentVariable('VK_ICD_FILENAMES')
   return named ? ` (VK_DRIVER_FILES names ${named})` : ''
 }
 
@@ -144,12 +145,14 @@ export async function findAdapter(options: FindOptions = {}): Promise<{
 
 export function describeAdapter(adapter: GPUAdapter, implementation: string): AdapterDescription {
   const { vendor, architecture, device, description } = adapter.info
+  // Some runtimes give the numbers of vendor and device in place of their names.
+  const name = [device, description].find((text) => text && !/^\d+$/.test(text)) ?? vendor
   const software = /swiftshader|llvmpipe|lavapipe|basic render|software/i
   return {
     implementation,
     vendor,
     architecture,
-    name: device || description || vendor,
+    name,
     driver: description,
     isSoftware:
       adapter.info.isFallbackAdapter === true ||

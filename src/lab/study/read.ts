@@ -135,6 +135,12 @@ const measures = fieldsOf({
   clamp: orNull(fieldsOf({ none: measured, one: measured, mean: measured, zero: measured })),
 })
 
+const spikes = fieldsOf({ rate: everyOf(measured), count: everyOf(measured), maximum: measured })
+const isWarmup = (value: unknown): boolean => {
+  const { warmup } = value as StudyRun['spikes']
+  return warmup === undefined || count(warmup) === null
+}
+
 const runSchema: Readonly<Record<keyof StudyRun, Check>> = {
   job: fieldsOf({
     group: oneOf('main', 'rates', 'scaling'),
@@ -156,7 +162,7 @@ const runSchema: Readonly<Record<keyof StudyRun, Check>> = {
     heldOut: listOf(fieldsOf({ step: count, loss: measured })),
     firstToken: listOf(fieldsOf({ step: count, mean: measured, corrected: measured })),
   }),
-  spikes: fieldsOf({ rate: everyOf(measured), count: everyOf(measured), maximum: measured }),
+  spikes: (value) => spikes(value) ?? (isWarmup(value) ? null : 'an object whose warmup is an integer from 0 up'),
   measures: orNull(measures),
   length: orNull(listOf(fieldsOf({ length: count, loss: measured, rescaled: measured }))),
   inContext: orNull(fieldsOf({ early: measured, late: measured, prefixMatching: measured })),

@@ -1,0 +1,48 @@
+/** The regular expressions in a tokenizer.json, which take time that grows exponentially if they are made to. */
+
+interface Group {
+  /** Whether one text can match what is inside in many ways: it has `|`, or something without an upper bound. */
+  isOpen: boolean
+}
+
+/** A quantifier without an upper bound, at its first character. */
+const unbounded = /[*+]|\{\d*,\}/y
+
+/** Whether a pattern repeats, without an upper bound, a group with choices: `(a+)+` tries 2^n ways to match n letters. */
+export function repeatsChoices(pattern: string): boolean {
+  const groups: Group[] = [{ isOpen: false }]
+  let isClass = false
+  for (let at = 0; at < pattern.length; at++) {
+    const character = pattern[at]
+    if (character === '\\') {
+      at++
+    } else if (isClass || character === '[') {
+      isClass = character !== ']'
+    } else if (character === '(') {
+      groups.push({ isOpen: false })
+    } else if (character === ')' && groups.length > 1) {
+      const { isOpen } = groups.pop()!
+      unbounded.lastIndex = at + 1
+      if (isOpen && unbounded.test(pattern)) return true
+      if (isOpen) groups.at(-1)!.isOpen = true
+    } else {
+      unbounded.lastIndex = at
+      if (character === '|' || unbounded.test(pattern)) groups.at(-1)!.isOpen = true
+    }
+  }
+  return false
+}
+
+/** The first pattern in a tokenizer.json that `repeatsChoices`. */
+export function endlessPattern(json: unknown): string | undefined {
+  const waiting: unknown[] = [json]
+  while (waiting.length > 0) {
+    const value = waiting.pop()
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, inner] of Object.entries(value)) {
+      if (key === 'Regex' && typeof inner === 'string' && repeatsChoices(inner)) return inner
+      if (typeof inner === 'object') waiting.push(inner)
+    }
+  }
+  return undefined
+}
