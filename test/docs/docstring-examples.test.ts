@@ -16,7 +16,7 @@ import { fixtures, writeExampleFiles } from './example-fixtures.ts'
 
 const notRun: Readonly<Record<string, string>> = {
   runStudyJob: 'trains for minutes; the same call with a small preset is in test/lab/study',
-  study: 'trains for minutes; the same call with a small preset is in test/lab/study',
+  study: 'trains all runs of a preset, each by `runStudyJob`',
 }
 const examples = examplesOf(readEntryPoints())
 const modules = { ...sluice, ...nn, ...optim, ...check, ...hub, ...train, ...lab }

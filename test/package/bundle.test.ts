@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build, type Plugin } from 'esbuild'
+import { build as viteBuild } from 'vite'
 import { expect, test } from 'vitest'
 
 const entry = `
@@ -57,6 +58,40 @@ test('minified for a browser', async () => {
     gradient.forEach((value, i) => {
       expect(Math.abs(value - expected[i])).toBeLessThanOrEqual(2 ** -22)
     })
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('rolldown, which passes over files without effects of their own, keeps the methods of tensors', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-bundle-'))
+  try {
+    const source = (path: string): string => JSON.stringify(join(process.cwd(), 'src', path))
+    await writeFile(
+      join(folder, 'entry.js'),
+      `import { tensor } from ${source('index.ts')}
+import { Linear } from ${source('nn/index.ts')}
+const layer = new Linear(2, 1)
+layer.forward(tensor([[1, 2]])).sum().backward()
+export const gradient = layer.weight.grad.shape`,
+    )
+    await viteBuild({
+      root: folder,
+      configFile: false,
+      logLevel: 'silent',
+      build: {
+        outDir: 'dist',
+        target: 'es2022',
+        rolldownOptions: {
+          input: join(folder, 'entry.js'),
+          external: ['gpu.js', /^node:/],
+          preserveEntrySignatures: 'strict',
+          output: { entryFileNames: 'entry.js' },
+        },
+      },
+    })
+    const { gradient } = await import(/* @vite-ignore */ pathToFileURL(join(folder, 'dist/entry.js')).href)
+    expect(gradient).toEqual([1, 2])
   } finally {
     await rm(folder, { recursive: true })
   }

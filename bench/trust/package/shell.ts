@@ -18,7 +18,7 @@ export async function printed(folder: string, command: string, ...given: string[
     return (await execute(command, given, options)).stdout
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-    throw new Error(`${command} ${given.join(' ')}: ${(stderr + stdout).trim().slice(-2000) || error}`)
+    throw new Error(`${command} ${given.join(' ')}: ${(stderr + stdout).trim().slice(-600) || error}`)
   }
 }
 
