@@ -9,4 +9,5 @@ it('programs on two devices, in any turns, come to the bits that each comes to a
   await fc.assert(together(['cpu', 'reference'], counts), { numRuns: RUNS, seed: SEED })
   // Else nothing was interleaved.
   expect(counts.turns).toBeGreaterThan(10 * counts.programs)
-})
+  // 15 s of one processor, which other tests share.
+}, 300_000)
