@@ -1,4 +1,4 @@
-/** The regular expressions in a tokenizer.json, which take time that grows exponentially if they are made to. */
+/** What in a tokenizer.json would take its reader without end: regular expressions of exponential time, and ids of billions. */
 
 interface Group {
   /** Whether one text can match what is inside in many ways: it has `|`, or something without an upper bound. */
@@ -45,4 +45,18 @@ export function endlessPattern(json: unknown): string | undefined {
     }
   }
   return undefined
+}
+
+/** Far beyond any vocabulary: the package makes a list as long as the largest id. */
+export const mostTokens = 2 ** 22
+
+/** The first id of the vocabulary, or of an added token, that is no integer below `mostTokens`. */
+export function wildId(json: unknown): unknown {
+  const { model, added_tokens: added } = (json ?? {}) as { model?: { vocab?: unknown } | null; added_tokens?: unknown }
+  const vocab = model?.vocab
+  const ids = typeof vocab === 'object' && vocab !== null && !Array.isArray(vocab) ? Object.values(vocab) : []
+  const more = Array.isArray(added) ? added.map((token) => (token as { id?: unknown } | null)?.id) : []
+  return [...ids, ...more].find(
+    (id) => id !== undefined && !(Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < mostTokens),
+  )
 }

@@ -2,7 +2,7 @@
 import { SluiceError } from '../errors.ts'
 import { showValue } from '../shown.ts'
 import { nodeFiles, readUpTo, reason } from './files.ts'
-import { endlessPattern } from './tokenizer-patterns.ts'
+import { endlessPattern, mostTokens, wildId } from './tokenizer-patterns.ts'
 
 const packageName = '@huggingface/tokenizers'
 
@@ -80,6 +80,13 @@ export async function loadTokenizer(folder: string, options: LoadTokenizerOption
     throw new SluiceError(
       'loadTokenizer',
       `${folder}/tokenizer.json has the pattern ${showValue(endless)}, which may take exponential time: a group with choices is repeated`,
+    )
+  }
+  const wild = wildId(json)
+  if (wild !== undefined) {
+    throw new SluiceError(
+      'loadTokenizer',
+      `${folder}/tokenizer.json has the id ${showValue(wild)}, expected integers below ${mostTokens}`,
     )
   }
   const hasConfig = names.includes('tokenizer_config.json')

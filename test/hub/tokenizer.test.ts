@@ -113,3 +113,17 @@ test('a tokenizer.json whose pattern may take exponential time is refused', asyn
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(json))
   await expect(loadTokenizer(folder)).rejects.toThrow(/has the pattern "\(a\+\)\+\$", which may take exponential time/)
 })
+
+test.each([1e9, -1, 0.5, '3'])(
+  'a tokenizer.json with the id %j is refused, before the package makes a list of it',
+  async (id) => {
+    const folder = await temporaryFolder()
+    for (const json of [
+      { model: { type: 'WordLevel', vocab: { a: 0, b: id } } },
+      { added_tokens: [{ id, content: 'a' }] },
+    ]) {
+      await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(json))
+      await expect(loadTokenizer(folder)).rejects.toThrow('expected integers below 4194304')
+    }
+  },
+)
