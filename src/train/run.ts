@@ -157,7 +157,8 @@ export class RunLog {
     const temporary = `${logFile(folder)}.partial`
     await writing(folder, async () => {
       await mkdir(folder, { recursive: true })
-      await writeFile(temporary, logText(this.entries), { flush: true })
+      // An empty one has nothing to bring to the disk.
+      await writeFile(temporary, logText(this.entries), { flush: this.entries.length > 0 })
       await rename(temporary, logFile(folder))
     })
   }
