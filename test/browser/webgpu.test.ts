@@ -11,7 +11,7 @@ import type { KernelPage } from './kernel-page.ts'
  * Cases an operation and kind. A read waits about 3 ms for Chromium's software adapter, so the gate draws fewer than
  * Node's suites do; `npm run check:browser` draws 200.
  */
-const RUNS = Number(process.env.SLUICE_BROWSER_RUNS ?? 20)
+const RUNS = Number(process.env.SLUICE_BROWSER_RUNS ?? 10)
 
 const options = noBrowser ? { skip: true, meta: { leftOut: noBrowser } } : {}
 
