@@ -22,7 +22,7 @@ const scales = {
 } as const
 
 /** Seconds after which a process that still reads the same input hangs: of the processor, and on the clock of a busy machine. */
-const patience = { processor: 30, clock: 1200 } as const
+const patience = { processor: 60, clock: 1200 } as const
 
 const seed = 20261130
 

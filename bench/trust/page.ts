@@ -38,7 +38,7 @@ captured and eager, on two devices, and their readers, run in random turns, and 
   hostile: {
     title: 'Hostile files',
     about: `What a reader is given: whole files damaged, JSON of random shape, and inputs from a fuzzer that keeps what reaches new blocks of code. Each is
-read, or refused by an error that says why, within 3 s of processor time and 100 ns a byte, and within 64 times its size and 32 MiB of memory. Meanwhile no code may be made
+read, or refused by an error that says why, within 3 s of processor time and 1 µs a byte, and within 64 times its size and 32 MiB of memory. Meanwhile no code may be made
 from text, no prototype changed, and no file touched outside of the folder. *Bombs* are files made to be costly: deep nesting, long headers,
 archives that claim gigabytes. The worst is the longest time and the most memory of one input.`,
   },

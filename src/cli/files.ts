@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SluiceError } from '../errors.ts'
 import { readUpTo, reason, writeText } from '../hub/files.ts'
+import { parseJson } from '../hub/json.ts'
 
 /** Bytes of a result that a command has kept, and of settings that somebody wrote. */
 const [longestResult, longestObject] = [2 ** 26, 2 ** 20]
@@ -16,7 +17,7 @@ export async function keepText(command: string, path: string, text: string): Pro
 /** The JSON in a file; undefined when there is no such file. @throws SluiceError when it cannot be read */
 export async function keptJson(command: string, path: string): Promise<unknown> {
   try {
-    return JSON.parse(new TextDecoder().decode(await readUpTo(path, longestResult)))
+    return parseJson(await readUpTo(path, longestResult))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new SluiceError(command, `${path} cannot be read (${reason(error)}); remove it to have it made again`)
@@ -29,7 +30,7 @@ export async function readObject(command: string, what: string, path: string): P
     throw new SluiceError(command, `${what} ${path} cannot be read: ${reason(error)}`)
   })
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    const value = parseJson(bytes)
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
   } catch (error) {
     throw new SluiceError(command, `${what} ${path} is not JSON: ${(error as Error).message}`)

@@ -10,6 +10,7 @@ import { type Family, requireObject } from './families/family.ts'
 import { familyOf, layoutOf } from './families/index.ts'
 import type { Named, RowMap } from './families/rows.ts'
 import { readUpTo, reason } from './files.ts'
+import { parseJson } from './json.ts'
 import { openSafetensors } from './open.ts'
 import type { TensorReader } from './safetensors-file.ts'
 
@@ -100,7 +101,7 @@ async function readConfig(operation: string, folder: string): Promise<Readonly<R
     throw new SluiceError(operation, `${path} cannot be read: ${reason(error)}`)
   })
   try {
-    return requireObject(operation, JSON.parse(new TextDecoder().decode(bytes)))
+    return requireObject(operation, parseJson(bytes))
   } catch (error) {
     if (error instanceof SluiceError) throw error
     throw new SluiceError(operation, `${path} is not JSON: ${reason(error)}`)

@@ -39,8 +39,9 @@ export function endlessPattern(json: unknown): string | undefined {
   while (waiting.length > 0) {
     const value = waiting.pop()
     if (typeof value !== 'object' || value === null) continue
-    for (const [key, inner] of Object.entries(value)) {
-      if (key === 'Regex' && typeof inner === 'string' && repeatsChoices(inner)) return inner
+    const { Regex: pattern } = value as { Regex?: unknown }
+    if (typeof pattern === 'string' && repeatsChoices(pattern)) return pattern
+    for (const inner of Array.isArray(value) ? value : Object.values(value)) {
       if (typeof inner === 'object') waiting.push(inner)
     }
   }

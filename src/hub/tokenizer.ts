@@ -2,6 +2,7 @@
 import { SluiceError } from '../errors.ts'
 import { showValue } from '../shown.ts'
 import { nodeFiles, readUpTo, reason } from './files.ts'
+import { parseJson } from './json.ts'
 import { endlessPattern, mostTokens, wildId } from './tokenizer-patterns.ts'
 
 const packageName = '@huggingface/tokenizers'
@@ -51,7 +52,7 @@ async function importLibrary(): Promise<TokenizerLibrary> {
 
 async function readJson(path: string): Promise<object> {
   try {
-    return JSON.parse(new TextDecoder().decode(await readUpTo(path, longestFile)))
+    return parseJson(await readUpTo(path, longestFile)) as object
   } catch (error) {
     throw new SluiceError('loadTokenizer', `${path} cannot be read: ${reason(error)}`)
   }

@@ -23,8 +23,11 @@ export const bytesOf = (text: string): Uint8Array<ArrayBuffer> => encoder.encode
 /** As a program reads a text; broken UTF-8 is U+FFFD. */
 export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
-/** What one input may take: of the processor's time, three seconds and 100 ns a byte; of memory, 64 times its bytes and 32 MiB. */
+/**
+ * What one input may take: of the processor's time, three seconds and a microsecond a byte, of which
+ * JSON.parse takes up to a half for objects of many keys; of memory, 64 times its bytes and 32 MiB.
+ */
 export const limits = {
-  milliseconds: (bytes: number): number => 3000 + bytes / 10_000,
+  milliseconds: (bytes: number): number => 3000 + bytes / 1000,
   memory: (bytes: number): number => 64 * bytes + 2 ** 25,
 } as const
