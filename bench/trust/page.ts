@@ -69,7 +69,7 @@ function section({ name, rows }: Tried): string {
 export function trustPage(tried: readonly Tried[]): string {
   return `# Trust
 
-What was done to break it, by \`npm run trust -- --write\`. The gate of every change runs a shorter form, \`npm run trust -- --short\`. A *loss* is a try that
+What was done to break it, by \`npm run trust -- --write\`. The gate of every change runs a shorter form of the first three. A *loss* is a try that
 crashed, hung, lost or left something, or came to another result than the undisturbed one.
 
 ${tried.map(section).join('\n\n')}
