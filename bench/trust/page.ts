@@ -67,9 +67,10 @@ function section({ name, rows }: Tried): string {
 }
 
 export function trustPage(tried: readonly Tried[]): string {
+  const unmeasured = Object.keys(sections).filter((name) => tried.every((each) => each.name !== name))
   return `# Trust
 
-What was done to break it, by \`npm run trust -- --write\`. The gate of every change runs a shorter form of the first three. A *loss* is a try that
+What was done to break it, by \`npm run trust -- --write\`. The gate of every change runs a shorter form, of accuracy, crashes and hostile files. A *loss* is a try that
 crashed, hung, lost or left something, or came to another result than the undisturbed one.
 
 ${tried.map(section).join('\n\n')}
@@ -77,5 +78,6 @@ ${tried.map(section).join('\n\n')}
 Measured:
 
 ${tried.map(({ name, seconds, machine }) => `- ${sections[name].title}: ${machine}; ${seconds} s`).join('\n')}
+${unmeasured.map((name) => `- ${sections[name].title}: not measured whole yet`).join('\n')}
 `
 }
