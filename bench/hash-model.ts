@@ -7,7 +7,7 @@
  */
 import { defaultGenerator, type Tensor, tensor } from '../src/index.ts'
 import { Transformer, type TransformerConfigInput } from '../src/nn/index.ts'
-import { AdamW, decayGroups } from '../src/optim/index.ts'
+import { AdamW, decayGroups, type Optimizer } from '../src/optim/index.ts'
 import { assignAll, type HostTensor } from '../src/tensor/host.ts'
 
 export interface HashModelSize {
@@ -145,4 +145,15 @@ export function hashModel(size: HashModelSize): { model: Transformer; optimizer:
   }
   if (left.size > 0) throw new Error(`hashModel: no weights for ${[...left.keys()].join(', ')}`)
   return { model, optimizer: new AdamW(decayGroups(model, 0.1), { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8 }) }
+}
+
+/** What every bench and long run calls a step: loss, gradients, update; gives the loss, which the caller disposes of. */
+export function trainingStep(model: Transformer, optimizer: Optimizer): (tokens: Tensor, targets: Tensor) => Tensor {
+  return (tokens, targets) => {
+    const loss = model.loss(tokens, targets)
+    loss.backward()
+    optimizer.step()
+    optimizer.zeroGrad()
+    return loss
+  }
 }

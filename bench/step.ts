@@ -2,7 +2,7 @@
  * The training step of the engine comparisons: forward, backward, AdamW on the model of `hash-model.ts`, built from
  * `sluice/nn` and captured as any user would. Its losses must be the published ones, or the times mean nothing.
  */
-import { capture, noGrad, scope, type Tensor } from '../src/index.ts'
+import { capture, noGrad, scope } from '../src/index.ts'
 import type { CpuFacts } from './cpu.ts'
 import {
   type HashModelName,
@@ -10,6 +10,7 @@ import {
   hashBatch,
   hashModel,
   hashModelSizes,
+  trainingStep,
   vocabularySize,
 } from './hash-model.ts'
 import { thisMachine } from './machine.ts'
@@ -71,13 +72,7 @@ export async function measureStep(
   const K = size.batches
   const { model, optimizer } = hashModel(size)
   const batches = Array.from({ length: K }, (_, step) => hashBatch(size, step))
-  const body = (tokens: Tensor, targets: Tensor) => {
-    const loss = model.loss(tokens, targets)
-    loss.backward()
-    optimizer.step()
-    optimizer.zeroGrad()
-    return loss
-  }
+  const body = trainingStep(model, optimizer)
   const program = capture(body)
   const times: number[] = []
   let first = Number.NaN

@@ -1,7 +1,7 @@
 /** The training step of `hash-model.ts` on a GPU: forward, backward, AdamW, eager and captured, and its profile. */
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts'
 import { capture, noGrad, scope, type Tensor } from '../../src/index.ts'
-import { type HashModelSize, hashBatch, hashModel } from '../hash-model.ts'
+import { type HashModelSize, hashBatch, hashModel, trainingStep } from '../hash-model.ts'
 import { median } from '../median.ts'
 import { difference } from './profile.ts'
 import type { ProfileRecord, StepRecord } from './records.ts'
@@ -22,13 +22,7 @@ interface Training {
 async function begin(device: WebGpuDevice, size: HashModelSize, way: 'eager' | 'captured'): Promise<Training> {
   const { model, optimizer } = hashModel(size)
   const batches = Array.from({ length: size.batches }, (_, step) => hashBatch(size, step))
-  const body = (tokens: Tensor, targets: Tensor) => {
-    const loss = model.loss(tokens, targets)
-    loss.backward()
-    optimizer.step()
-    optimizer.zeroGrad()
-    return loss
-  }
+  const body = trainingStep(model, optimizer)
   const program = capture(body)
   let next = 0
   const step = (): Tensor => {

@@ -1,9 +1,16 @@
 /** Many steps of training, and what they leave behind. */
 import type { Device } from '../../src/device/device.ts'
-import { capture, scope, type Tensor } from '../../src/index.ts'
+import { capture, scope } from '../../src/index.ts'
 import { Transformer } from '../../src/nn/index.ts'
 import { AdamW, decayGroups } from '../../src/optim/index.ts'
-import { type HashModelName, hashBatch, hashModel, hashModelSizes, vocabularySize } from '../hash-model.ts'
+import {
+  type HashModelName,
+  hashBatch,
+  hashModel,
+  hashModelSizes,
+  trainingStep,
+  vocabularySize,
+} from '../hash-model.ts'
 import { type Held, type HeldCounts, type HeldMemory, held, startAll } from './held.ts'
 
 export type SoakMode = 'eager' | 'captured'
@@ -52,13 +59,7 @@ export interface Soaked {
 export async function soak(device: Device, { model: name, mode, steps, B, progress }: SoakOptions): Promise<Soaked> {
   await startAll(device)
   const { model, optimizer, batches } = subject(name, B)
-  const body = (tokens: Tensor, targets: Tensor) => {
-    const loss = model.loss(tokens, targets)
-    loss.backward()
-    optimizer.step()
-    optimizer.zeroGrad()
-    return loss
-  }
+  const body = trainingStep(model, optimizer)
   const program = capture(body)
   const settledStep = Math.min(steps, Math.max(30, Math.ceil(steps / 10)))
   const begun = performance.now()

