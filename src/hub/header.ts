@@ -10,6 +10,7 @@
 import { showShape } from '../errors.ts'
 import { showName, showValue } from '../shown.ts'
 import { type Format, formats } from './formats.ts'
+import { nameTwice, parseJson } from './json.ts'
 
 /** Throws the SluiceError of whoever reads or writes. */
 export type Complain = (reason: string) => never
@@ -120,53 +121,19 @@ export function headerLength(first: Uint8Array, size: number, complain: Complain
 }
 
 /**
- * The first name that one object of the header has twice, with the tensor or metadata it belongs to; JSON.parse would
- * keep the last silently. `text` is known to be JSON, so a string before a colon is a key; keys deeper than
- * { tensor: { field } } are never read and not looked at.
- */
-function duplicateKey(text: string): { outer: string; inner?: string } | undefined {
-  const seen = [new Set<string>(), new Set<string>()]
-  let depth = 0
-  let outer = ''
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at]
-    if (character === '{') seen[depth++]?.clear()
-    else if (character === '}') depth--
-    if (character !== '"') continue
-    const begin = at++
-    while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
-    let next = at + 1
-    while (/\s/.test(text[next] ?? '')) next++
-    const keys = seen[depth - 1]
-    if (text[next] !== ':' || !keys) continue
-    const key: string = JSON.parse(text.slice(begin, at + 1))
-    if (keys.has(key)) return depth === 1 ? { outer: key } : { outer, inner: key }
-    keys.add(key)
-    if (depth === 1) outer = key
-  }
-  return undefined
-}
-
-/**
  * A JSON object of at most two levels whose names are all different, from untrusted bytes.
  *
  * @param what names it in messages
  */
 export function parseObject(what: string, bytes: Uint8Array, complain: Complain): Record<string, unknown> {
-  let text: string
   let parsed: unknown
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return complain(`${what} is not UTF-8`)
-  }
-  try {
-    parsed = JSON.parse(text)
+    parsed = parseJson(bytes)
   } catch (error) {
-    return complain(`${what} is not JSON: ${error instanceof Error ? error.message : String(error)}`)
+    return complain(`${what} is not JSON: ${(error as Error).message}`)
   }
   if (!isRecord(parsed)) return complain(`${what} is not a JSON object`)
-  const twice = duplicateKey(text)
+  const twice = nameTwice(bytes)
   if (twice) {
     const { outer, inner } = twice
     complain(`${quoted(outer)}${inner === undefined ? '' : `: ${quoted(inner)}`} is there twice`)

@@ -11,6 +11,7 @@
 
 import { SluiceError } from '../errors.ts'
 import { nodeFiles, reason, splitPath, unfinished, type WritableFiles } from '../hub/files.ts'
+import { parseJson } from '../hub/json.ts'
 import { decodeSafetensors, encodeSafetensors } from '../hub/safetensors.ts'
 import { showName, showValue } from '../shown.ts'
 import type { HostTensor } from '../tensor/host.ts'
@@ -208,8 +209,8 @@ async function readWhole(files: CheckpointFiles, path: string): Promise<Checkpoi
   return {
     step,
     tensors,
-    config: JSON.parse(text('config')),
-    generator: JSON.parse(text('generator')),
+    config: parseJson(text('config')),
+    generator: parseJson(text('generator')),
   }
 }
 

@@ -1,5 +1,6 @@
 /** The folder of a run: its log, one JSON object a line, and the checkpoints beside it. */
 import { SluiceError } from '../errors.ts'
+import { parseJson } from '../hub/json.ts'
 import { count, everyOf, fieldsOf, finite, orNull } from '../nn/validate.ts'
 import { type CheckpointFiles, nodeFiles } from './checkpoint.ts'
 
@@ -55,7 +56,7 @@ const isOptional = { heldOutLoss: finite, heldOutAccuracy: finite, found: everyO
 function entryOf(line: string): LogEntry | undefined {
   let value: unknown
   try {
-    value = JSON.parse(line)
+    value = parseJson(line)
   } catch {
     return undefined
   }

@@ -84,7 +84,8 @@ test.each([
   ['a byte-order mark', file('\uFEFF{}'), /does not begin with '\{'/],
   ['a header that is not JSON', file('{"a"}'), /not JSON/],
   ['a header that is a list', file(' []'), /does not begin with '\{'/],
-  ['a deep header', file(`{"a":${'['.repeat(1e6)}`), /not JSON/],
+  ['a deep header', file(`{"a":${'['.repeat(1e6)}`), /not JSON: it is nested deeper than 1000 levels/],
+  ['names without end', file(`{${'"":0,'.repeat(1_000_001)}"a":0}`), /not JSON: it has more than 1000000 names/],
   ['an entry that is no object', file('{"w":3}'), /tensor "w": its entry is not an object/],
   ['an entry that is null', file('{"w":null}'), /tensor "w": its entry is not an object/],
   [
