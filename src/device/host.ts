@@ -1,5 +1,6 @@
 /** What the devices in host memory share: buffers that are typed arrays, counted, written and read at once. */
 import type { Grid, Kernel } from '../../kernels/kernel.ts'
+import { turnWhenDue } from '../turn.ts'
 import {
   bytesPerElement,
   type Device,
@@ -50,8 +51,10 @@ export abstract class HostDevice<Buffer extends HostBuffer = HostBuffer> impleme
     return (buffer as Buffer).values.slice()
   }
 
-  read(buffer: DeviceBuffer): Promise<TypedArray> {
-    return Promise.resolve(this.readNow(buffer))
+  async read(buffer: DeviceBuffer): Promise<TypedArray> {
+    const values = this.readNow(buffer)
+    await turnWhenDue()
+    return values
   }
 
   launch(kernel: Kernel, output: DeviceBuffer, grid: Grid, parameters: readonly LaunchArgument[]): void {

@@ -31,30 +31,52 @@ export class Scope {
   parent: Scope | null = null
 }
 
-/** Stands for the program itself, which owns what was made outside any scope. */
-const program = new Scope()
 /** Scopes that were left, to be entered again: there is one for every operation. */
 const spare: Scope[] = []
 
 let current: Scope | null = null
-/** The program's living tensors by id, without keeping them alive. */
-const living = new Map<number, WeakRef<Tensor>>()
+/** What the collector is to free, and where it is listed. */
+interface Held {
+  id: number
+  storage: Storage | null
+}
+
+const collected = new FinalizationRegistry<Held>(({ id, storage }) => {
+  if (storage && living.delete(id)) storage.release()
+})
+
 /**
- * The stacks that made them. A stack that was not read yet holds the `this` of its frames, which may hold the tensor (a
- * module in its constructor): only a map with weak keys lets such a ring be collected.
+ * Marks a tensor as the program's own. It is what the collector watches in the tensor's place, for a mark serves one tensor
+ * after the other: all that weak references were made to lives on to the end of a job, which may be a long loop.
+ *
+ * The mark has the stack that made the tensor: one that was not read yet holds the `this` of its frames, which may hold the
+ * tensor (a module in its constructor). Only where nothing but the tensor leads to the stack can such a ring be collected.
  */
-const stacks = new WeakMap<Tensor, () => string>()
+class Mark {
+  tensor: Tensor | null = null
+  stack: (() => string) | null = null
+  readonly held: Held = { id: 0, storage: null }
+  readonly reference = new WeakRef(this)
+
+  constructor() {
+    collected.register(this, this.held)
+  }
+}
+
+/** Of the program's living tensors, by their ids. */
+const living = new Map<number, WeakRef<Mark>>()
+/** Marks of tensors that were disposed. */
+const spareMarks: Mark[] = []
 /** How many operations are running, one inside the other. What they make on the way belongs to the graph, not to a line. */
 let operationDepth = 0
-const collected = new FinalizationRegistry<{ id: number; storage: Storage }>(({ id, storage }) => {
-  if (living.delete(id)) storage.release()
-})
 
 /** Where a tensor belongs: what every tensor is, to this file. */
 export abstract class Owned {
-  /** Not for users: the scope that frees it, and its place in the scope's list. Null once it is disposed. */
+  /** Not for users: the scope that frees it, and its place in the scope's list. Null once it is disposed, or the program's. */
   owner: Scope | null = null
   place = 0
+  /** Not for users: only the program's own have one. */
+  mark: Mark | null = null
 }
 
 const isTensor = (value: unknown): value is Tensor => value instanceof Owned
@@ -71,20 +93,24 @@ function own(tensor: Tensor, scope: Scope): void {
 }
 
 function ownByProgram(tensor: Tensor, stack?: () => string): void {
-  tensor.owner = program
-  living.set(tensor.id, new WeakRef(tensor))
-  if (operationDepth === 0) stacks.set(tensor, stack ?? deepStackHere())
-  collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
+  const mark = spareMarks.pop() ?? new Mark()
+  mark.tensor = tensor
+  if (operationDepth === 0) mark.stack = stack ?? deepStackHere()
+  mark.held.id = tensor.id
+  mark.held.storage = tensor.storage
+  tensor.mark = mark
+  living.set(tensor.id, mark.reference)
 }
 
 /** Forgets a tensor that is being disposed. */
 export function untrack(tensor: Tensor): void {
-  const { owner } = tensor
-  tensor.owner = null
-  if (owner === program) {
+  const { owner, mark } = tensor
+  if (mark) {
     living.delete(tensor.id)
-    collected.unregister(tensor)
+    tensor.mark = mark.tensor = mark.stack = mark.held.storage = null
+    spareMarks.push(mark)
   } else if (owner) {
+    tensor.owner = null
     // The last of the list takes its place.
     const last = owner.tensors.pop()!
     if (last === tensor) return
@@ -104,7 +130,7 @@ export function liveWith(tensor: Tensor, like: Tensor, stack?: () => string): vo
 
 function give(tensor: Tensor, owner: Scope | null, stack?: () => string): void {
   untrack(tensor)
-  if (owner && owner !== program) own(tensor, owner)
+  if (owner) own(tensor, owner)
   else ownByProgram(tensor, stack)
 }
 
@@ -122,8 +148,8 @@ export function runOperation<P extends unknown[], R>(body: (...given: P) => R, g
   }
   if (operationDepth === 0 && !current) {
     const stack = deepStackHere()
-    eachTensor(result, (tensor) => {
-      if (tensor.owner === program && !stacks.has(tensor)) stacks.set(tensor, stack)
+    eachTensor(result, ({ mark }) => {
+      if (mark) mark.stack ??= stack
     })
   }
   return result
@@ -131,9 +157,7 @@ export function runOperation<P extends unknown[], R>(body: (...given: P) => R, g
 
 /** Tells the collector that the tensor now holds another storage. */
 export function storageReplaced(tensor: Tensor): void {
-  if (tensor.owner !== program) return
-  collected.unregister(tensor)
-  collected.register(tensor, { id: tensor.id, storage: tensor.storage }, tensor)
+  if (tensor.mark) tensor.mark.held.storage = tensor.storage
 }
 
 /** Visits every tensor inside a result, and its gradient: itself, or in lists, maps, sets and plain objects. */
@@ -217,11 +241,10 @@ export function checkLeaks(body?: () => void): Leak[] {
   else before.clear()
   const leaks: Leak[] = []
   for (const [id, reference] of living) {
-    const tensor = before.has(id) ? undefined : reference.deref()
-    const made = tensor && stacks.get(tensor)
-    if (!made) continue
-    const { shape, dtype, device, bytes } = tensor
-    const stack = made()
+    const mark = before.has(id) ? undefined : reference.deref()
+    if (!mark?.tensor || !mark.stack) continue
+    const { shape, dtype, device, bytes } = mark.tensor
+    const stack = mark.stack()
     leaks.push({ shape, dtype, device, bytes, place: userPlace(stack), stack })
   }
   return leaks

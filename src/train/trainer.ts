@@ -1,6 +1,7 @@
 /** The training loop: steps, held-out losses and checkpoints of one session, until the last step or a signal. */
 import { DeviceFault } from '../errors.ts'
 import type { Transformer } from '../nn/index.ts'
+import { turn } from '../turn.ts'
 import type { TrainConfig } from './config.ts'
 import type { RunData } from './data.ts'
 import type { Evaluation } from './evaluate.ts'
@@ -102,7 +103,7 @@ async function runSteps(options: TrainOptions, session: TrainingSession): Promis
     options.onStep?.({ ...entry, steps, firstStep, tokensPerSecond, sessionSeconds })
     if (step % checkpointEvery === 0 || step === steps) await session.save()
     // Lets timers, signals and the abort of `signal` in between steps.
-    await new Promise<void>((resolve) => setTimeout(resolve, 0))
+    await turn()
   }
   const { stepsDone: step } = session
   // A run that was stopped, or has no steps to do, is a run all the same.

@@ -341,6 +341,30 @@ describe('garbage collection', () => {
     expect(await kept.array()).toEqual([0])
   })
 
+  test('frees what a loop forgot that waits for nothing but values in memory', async () => {
+    const before = held()
+    for (let i = 1; i <= 1000; i++) {
+      await randn([10]).sum().item()
+      if (i % 100 === 0) collect()
+    }
+    // Without a wait for a timer all 2000 would be here, as promises that are kept do not end a job.
+    expect(held() - before).toBeLessThan(1000)
+  })
+
+  test('what was disposed leaves nothing on the heap, however seldom the collector comes', () => {
+    const kept = zeros([1])
+    const make = (count: number) => {
+      for (let i = 0; i < count; i++) scope(() => kept.add(kept)).dispose()
+    }
+    make(1000)
+    collect()
+    const before = process.memoryUsage().heapUsed
+    make(20_000)
+    collect()
+    // A weak reference to each would take 3 MB.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(500_000)
+  })
+
   test('frees what an object held that made it in its constructor', async () => {
     class Layer {
       readonly weight: Tensor
