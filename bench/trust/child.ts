@@ -1,8 +1,11 @@
-/** A program in a process of its own, as its users start it. */
+/** Programs in processes of their own, as their users start them, and folders that go away. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 export interface Ended {
-  /** null when a signal ended it. */
+  /** null when a signal ended it, or it could not be started: `errors` then says why. */
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly output: string
@@ -18,19 +21,23 @@ export interface Child {
 
 export interface ChildOptions {
   readonly cwd?: string
-  /** Beside those of this process. */
-  readonly environment?: Readonly<Record<string, string>>
+  /** Beside those of this process; undefined leaves one out. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** Who runs it, and in which group; this user unless given. */
+  readonly user?: { readonly uid: number; readonly gid: number }
   /** Milliseconds after which it counts as hung, and is killed. */
   readonly patience: number
 }
 
-/** `node ...given`. Where there are process groups it leads one, so that what it leaves behind can be found. */
-export function startNode(given: readonly string[], { cwd, environment, patience }: ChildOptions): Child {
-  const child = spawn(process.execPath, given, {
+/** Starts a command. Where there are process groups it leads one, so that what it leaves behind can be found. */
+export function start([command, ...given]: readonly string[], options: ChildOptions): Child {
+  const { cwd, environment, user, patience } = options
+  const child = spawn(command, given, {
     cwd,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: process.platform !== 'win32',
+    ...user,
   })
   const end = () => child.kill('SIGKILL')
   process.once('exit', end)
@@ -39,11 +46,11 @@ export function startNode(given: readonly string[], { cwd, environment, patience
     hung = true
     end()
   }, patience)
-  const ended = new Promise<Ended>((resolve, reject) => {
+  const ended = new Promise<Ended>((resolve) => {
     let [output, errors] = ['', '']
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
-    child.on('error', reject)
+    child.on('error', (error) => (errors += `${error}\n`))
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       process.off('exit', end)
@@ -52,6 +59,10 @@ export function startNode(given: readonly string[], { cwd, environment, patience
   })
   return { process: child, ended }
 }
+
+/** `node ...given`. */
+export const startNode = (given: readonly string[], options: ChildOptions): Child =>
+  start([process.execPath, ...given], options)
 
 /** Whether a process that has ended left others of its group behind; false where there are no groups. */
 export function leftOthers({ process: { pid } }: Child): boolean {
@@ -83,4 +94,14 @@ export async function inParallel<T, R>(
   }
   await Promise.all(Array.from({ length: count }, worker))
   return results
+}
+
+/** Gives the work a folder of its own, which goes away with all that is in it. */
+export async function inFolder<R>(purpose: string, work: (folder: string) => Promise<R>): Promise<R> {
+  const folder = await mkdtemp(join(tmpdir(), `sluice-${purpose}-`))
+  try {
+    return await work(folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }

@@ -61,9 +61,9 @@ class Environments {
     const options = { folder: `${this.#consumer.folder}/${folder ?? ''}`, variables, isNobody }
     const ended = await runToEnd(command(program), options)
     if (sentence) return { name, fault: sentenceFault(ended, sentence) }
-    const { status, signal, stdout, stderr } = ended
-    if (status !== 0) return { name, fault: `${signal ?? `status ${status}`}, ${stderr.slice(0, 600)}` }
-    const trained = JSON.parse(stdout) as Trained
+    const { code, signal, output, errors } = ended
+    if (code !== 0) return { name, fault: `${signal ?? `status ${code}`}, ${errors.slice(0, 600)}` }
+    const trained = JSON.parse(output) as Trained
     const isAsked = threads === undefined || (trained.threads === threads && trained.ready === threads)
     const { fault, used } = this.#judge.numbers(trained)
     return { name, used, fault: isAsked ? fault : `${trained.ready} threads of ${trained.threads}, not ${threads}` }
@@ -71,15 +71,15 @@ class Environments {
 
   /** `sluice info` says what the device takes, and why no more. */
   async #info(start: readonly string[]): Promise<Tried> {
-    const { status, stdout, stderr } = await runToEnd(
+    const { code, output, errors } = await runToEnd(
       [...start, this.#consumer.command, 'info', '--json'],
       this.#consumer,
     )
     const name = 'sluice info'
-    if (status !== 0) return { name, fault: stderr.slice(0, 600) }
-    const { cpu, webgpu } = JSON.parse(stdout) as Info
+    if (code !== 0) return { name, fault: errors.slice(0, 600) }
+    const { cpu, webgpu } = JSON.parse(output) as Info
     const isSaid = cpu.found && cpu.threads > 0 && cpu.threadsReason && (cpu.simd === 'wide' || cpu.reason)
-    return { name, fault: isSaid && (webgpu.found || webgpu.reason) ? undefined : stdout }
+    return { name, fault: isSaid && (webgpu.found || webgpu.reason) ? undefined : output }
   }
 
   /** A short run, with the kernels that are the same everywhere: what it prints is what `expected` is. */
@@ -88,9 +88,9 @@ class Environments {
     const given = ['train', '--task', 'copy', '--steps', '5', '--config', 'config.json', '--name', run]
     const variables = { SLUICE_SIMD: 'plain' }
     const ended = await runToEnd([...start, this.#consumer.command, ...given], { ...this.#consumer, variables })
-    const printed = ended.stdout.replaceAll(run, 'run')
-    const isRight = ended.status === 0 && /held-out loss \d/.test(printed) && (expected ?? printed) === printed
-    const fault = isRight ? undefined : `${ended.stdout}${ended.stderr.slice(0, 600)}, expected ${expected}`
+    const printed = ended.output.replaceAll(run, 'run')
+    const isRight = ended.code === 0 && /held-out loss \d/.test(printed) && (expected ?? printed) === printed
+    const fault = isRight ? undefined : `${ended.output}${ended.errors.slice(0, 600)}, expected ${expected}`
     return { name: 'sluice train', fault, printed }
   }
 
@@ -132,11 +132,11 @@ class Environments {
 
 async function makeJudge({ folder }: Consumer): Promise<Judge> {
   const moved = String(longestSum * 2 ** -24)
-  const { stdout, stderr } = await runToEnd([process.execPath, `${folder}/program.mjs`, 'moved', moved, '1', '2'], {
+  const { output, errors } = await runToEnd([process.execPath, `${folder}/program.mjs`, 'moved', moved, '1', '2'], {
     folder,
   })
-  if (stdout === '') throw new Error(`the exact losses were not found: ${stderr}`)
-  return new Judge(boundsOf(JSON.parse(stdout)))
+  if (output === '') throw new Error(`the exact losses were not found: ${errors}`)
+  return new Judge(boundsOf(JSON.parse(output)))
 }
 
 async function others(found: Environments, printed: string, note: Note): Promise<TrustRow[]> {

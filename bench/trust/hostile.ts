@@ -2,11 +2,11 @@
  * Hostile files: whatever reads one must read it or refuse it with a SluiceError, in bounded time and memory, without
  * touching prototypes, making code, or leaving its folder. Each target is tried in a process of its own, which may be lost.
  */
-import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inFolder, inParallel, startNode } from './child.ts'
 import { type Bomb, bombs } from './hostile/bombs.ts'
 import { currentFile, currentHeader, type LossRecord, type ReadReport, type TryReport } from './hostile/report.ts'
 import { limits } from './hostile/target.ts'
@@ -23,6 +23,9 @@ const scales = {
 
 /** Seconds after which a process that still reads the same input hangs: of the processor, and on the clock of a busy machine. */
 const patience = { processor: 60, clock: 1200 } as const
+
+/** Milliseconds that a target takes with all its inputs, at most. */
+const longest = 7_200_000
 
 const seed = 20261130
 
@@ -43,34 +46,23 @@ interface Ended {
 
 /** Runs the child; ends it when the input that it reads has not changed for too long. */
 async function runChild(given: readonly string[], folder: string): Promise<Ended> {
-  const started = spawn(process.execPath, ['--max-old-space-size=1024', child, ...given], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let [output, errors, hangs] = ['', '', false]
-  started.stdout.on('data', (part) => {
-    output += part
-  })
-  started.stderr.on('data', (part) => {
-    errors = `${errors}${part}`.slice(-2000)
-  })
+  const started = startNode(['--max-old-space-size=1024', child, ...given], { patience: longest })
+  let hangs = false
   let [last, since] = [0, { processor: 0, clock: Date.now() / 1000 }]
   const watch = setInterval(async () => {
-    const [{ tries }, processor] = [await currentOf(folder), await processorSeconds(started.pid!)]
+    const [{ tries }, processor] = [await currentOf(folder), await processorSeconds(started.process.pid!)]
     const now = { processor, clock: Date.now() / 1000 }
     if (tries !== last) [last, since] = [tries, now]
     const isPatient = now.processor - since.processor < patience.processor && now.clock - since.clock < patience.clock
     if (isPatient) return
     hangs = true
-    started.kill('SIGKILL')
+    started.process.kill('SIGKILL')
   }, 1000)
-  const code = await new Promise<number | null>((done) => started.on('close', done))
+  const { code, output, errors, hung } = await started.ended
   clearInterval(watch)
+  if (code === 0) return { output, fault: undefined }
   const shown = errors.split('\n').find((line) => /error|fatal/i.test(line)) ?? errors.slice(-200)
-  const fault = hangs
-    ? `it read for more than ${patience.processor} s`
-    : code === 0
-      ? undefined
-      : `the process ended: ${shown}`
+  const fault = hangs || hung ? `it read for more than ${patience.processor} s` : `the process ended: ${shown}`
   return { output, fault }
 }
 
@@ -80,15 +72,6 @@ async function processorSeconds(pid: number): Promise<number> {
   // After the name in parentheses, which may hold anything: user and system time, in hundredths.
   const [user = 0, system = 0] = status.slice(status.lastIndexOf(')')).split(' ').slice(12, 14).map(Number)
   return (user + system) / 100
-}
-
-async function inFolder<R>(body: (folder: string) => Promise<R>): Promise<R> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-hostile-'))
-  try {
-    return await body(folder)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }
 
 /** Where inputs that were lost are kept, to be read again: `node dist-bench/bench/trust/hostile/child.js read TARGET FOLDER FILE`. */
@@ -104,7 +87,7 @@ async function keepLost(target: string, { what, input }: LossRecord, note: Note)
 
 /** Tries several targets in one process. One that ends it takes with it what the others found. */
 async function tryTogether(names: readonly string[], milliseconds: number, note: Note): Promise<TrustRow[]> {
-  return inFolder(async (folder) => {
+  return inFolder('hostile', async (folder) => {
     const given = ['try', names.join(';'), folder, String(seed), String(milliseconds)]
     const { output, fault } = await runChild(given, folder)
     if (fault === undefined) {
@@ -144,7 +127,7 @@ async function detonate(chosen: readonly Bomb[], size: number, note: Note): Prom
   let [losses, refused, slowest] = [0, 0, 0]
   let worst = { multiple: 0, name: '' }
   for (const { name, target, make } of chosen) {
-    await inFolder(async (folder) => {
+    await inFolder('hostile', async (folder) => {
       const file = join(folder, 'bomb')
       const bytes = make(size)
       await writeFile(file, bytes)
@@ -181,18 +164,14 @@ export const hostile: TrustSuite = {
   name: 'hostile',
   async run(scale, note) {
     const { milliseconds, bombBytes, every } = scales[scale]
-    const rows: TrustRow[][] = []
-    const groups = scale === 'short' ? together : Object.keys(targets).map((name) => [name])
-    const waiting = [...groups.entries()]
+    const groups: readonly (readonly string[])[] =
+      scale === 'short' ? together : Object.keys(targets).map((name) => [name])
     // Two at a time, for the machines that this runs on have two processors.
-    const worker = async (): Promise<void> => {
-      for (let next = waiting.shift(); next; next = waiting.shift()) {
-        const [place, names] = next
-        rows[place] = await tryTogether(names, milliseconds, note)
-        note(`${names.join(', ')} tried`)
-      }
-    }
-    await Promise.all([worker(), worker()])
+    const rows = await inParallel(groups, 2, async (names) => {
+      const found = await tryTogether(names, milliseconds, note)
+      note(`${names.join(', ')} tried`)
+      return found
+    })
     const chosen = bombs.filter((_, i) => i % every === 0)
     return [...rows.flat(), await detonate(chosen, bombBytes, note)]
   },

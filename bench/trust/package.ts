@@ -1,11 +1,12 @@
 /** The package as a consumer gets it: what is in it, what it brings along, and that programs made with it run. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inFolder } from './child.ts'
 import { bundled, bundlers, programs } from './package/bundles.ts'
 import { download, example, install, tools } from './package/consumers.ts'
 import { misplaced, type Packed, pack, sizes } from './package/pack.ts'
 import { hasBrowser, shown } from './package/page.ts'
-import { inFolder, kilobytes, loss, megabytes, printed } from './package/shell.ts'
+import { kilobytes, loss, megabytes, printed } from './package/shell.ts'
 import type { Scale, TrustRow, TrustSuite } from './row.ts'
 
 type Note = (line: string) => void
@@ -153,7 +154,7 @@ async function shaken(folder: string, scale: Scale, note: Note): Promise<TrustRo
 }
 
 async function run(scale: Scale, note: Note): Promise<TrustRow[]> {
-  return inFolder(async (folder) => {
+  return inFolder('package', async (folder) => {
     const packed = await pack(folder)
     const { tarball } = packed
     const plain = join(folder, 'plain')

@@ -90,6 +90,13 @@ export async function loadTokenizer(folder: string, options: LoadTokenizerOption
       `${folder}/tokenizer.json has the id ${showValue(wild)}, expected integers below ${mostTokens}`,
     )
   }
+  const vocab = (json as { model?: { vocab?: unknown } | null } | null)?.model?.vocab
+  if (typeof vocab !== 'object' || vocab === null) {
+    throw new SluiceError(
+      'loadTokenizer',
+      `${folder}/tokenizer.json has the vocabulary ${showValue(vocab)}, expected an object or a list`,
+    )
+  }
   const hasConfig = names.includes('tokenizer_config.json')
   const config = hasConfig ? await readJson(`${folder}/tokenizer_config.json`) : {}
   const { Tokenizer } = options.library ?? (await importLibrary())

@@ -1,5 +1,6 @@
 /** What `npm run trust` takes for lost where something is missing: other bits, numbers outside the bounds, more than a sentence. */
 import { describe, expect, test } from 'vitest'
+import type { Ended } from '../../bench/trust/child.ts'
 import { boundsOf, Judge, sentenceFault, type Trained } from '../../bench/trust/environments/judge.ts'
 
 const bounds = boundsOf([{ model: [4, 2] }, { model: [4.5, 2.25] }, { model: [3.75, 2] }])
@@ -35,22 +36,23 @@ describe('losses', () => {
 })
 
 describe('a sentence', () => {
-  const ended = { status: 1, signal: null, stdout: '', stderr: 'cpu device: nothing here\n' }
+  const ended: Ended = { code: 1, signal: null, output: '', errors: 'cpu device: nothing here\n', hung: false }
   test('is one line, beside those that a runtime writes of its own', () => {
     expect(sentenceFault(ended, /^cpu device: /)).toBeUndefined()
-    const warned = `(node:12) ExperimentalWarning: Permission\n(Use \`node --trace-warnings\` to show)\n${ended.stderr}`
-    expect(sentenceFault({ ...ended, stderr: warned }, /^cpu device: /)).toBeUndefined()
+    const warned = `(node:12) ExperimentalWarning: Permission\n(Use \`node --trace-warnings\` to show)\n${ended.errors}`
+    expect(sentenceFault({ ...ended, errors: warned }, /^cpu device: /)).toBeUndefined()
   })
 
   test('is lost in a stack, with another status, beside a result, and killed', () => {
-    for (const change of [
-      { stderr: `${ended.stderr}    at new Arena (arena.js:25)\n` },
-      { stderr: 'ReferenceError: WebAssembly is not defined\n' },
-      { stderr: '' },
-      { status: 0 },
-      { status: null, signal: 'SIGKILL' },
-      { stdout: '{}' },
-    ]) {
+    const changes: Partial<Ended>[] = [
+      { errors: `${ended.errors}    at new Arena (arena.js:25)\n` },
+      { errors: 'ReferenceError: WebAssembly is not defined\n' },
+      { errors: '' },
+      { code: 0 },
+      { code: null, signal: 'SIGKILL' },
+      { output: '{}' },
+    ]
+    for (const change of changes) {
       expect(sentenceFault({ ...ended, ...change }, /^cpu device: /)).toBeDefined()
     }
   })

@@ -61,8 +61,8 @@ const spelled: TokenizerLibrary = {
   Tokenizer: class {
     readonly #vocabulary: Map<string, number>
     constructor(json: object) {
-      const { model } = json as { model?: { vocab: Record<string, number> } }
-      if (!model) throw new Error('no model')
+      const { model } = json as { model: { type?: string; vocab: Record<string, number> } }
+      if (model.type === 'None') throw new Error('no model')
       this.#vocabulary = new Map(Object.entries(model.vocab))
     }
     encode = (text: string) => ({ ids: [...text].map((character) => this.#vocabulary.get(character)!) })
@@ -87,7 +87,11 @@ test('what is missing or wrong is said', async () => {
   await expect(loadTokenizer(folder)).rejects.toThrow(/holds no tokenizer.json/)
   await writeFile(join(folder, 'tokenizer.json'), '{')
   await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer.json cannot be read/)
-  await writeFile(join(folder, 'tokenizer.json'), '{}')
+  for (const json of ['{}', '{"model":null}', '{"model":{"vocab":"abc"}}', 'null']) {
+    await writeFile(join(folder, 'tokenizer.json'), json)
+    await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer.json has the vocabulary .*, expected an object/)
+  }
+  await writeFile(join(folder, 'tokenizer.json'), '{"model":{"type":"None","vocab":{}}}')
   const reading = expect(loadTokenizer(folder, { library: spelled })).rejects
   await reading.toThrow(/reading tokenizer.json failed in @huggingface\/tokenizers: no model/)
   if (!library) await expect(loadTokenizer(folder)).rejects.toThrow(/install it: npm install @huggingface\/tokenizers/)

@@ -1,5 +1,5 @@
 /** Whether a program that ran gave the right numbers, or the one sentence that was expected. */
-import type { Ended } from './process.ts'
+import type { Ended } from '../child.ts'
 
 /** What `program.mjs train` prints. */
 export interface Trained {
@@ -70,8 +70,8 @@ export class Judge {
 const ownLines = /^(\(node:\d+\) |\(Use `|Warning: disabling flag )/
 
 /** Why what a program said is not the expected sentence; undefined where it is. */
-export function sentenceFault({ status, signal, stdout, stderr }: Ended, expected: RegExp): string | undefined {
-  const lines = stderr.split('\n').filter((line) => line !== '' && !ownLines.test(line))
-  const said = `${signal ?? `status ${status}`}, ${JSON.stringify(`${stdout}${lines.join('\n')}`.slice(0, 600))}`
-  return status === 1 && stdout === '' && lines.length === 1 && expected.test(lines[0]) ? undefined : said
+export function sentenceFault({ code, signal, output, errors }: Ended, expected: RegExp): string | undefined {
+  const lines = errors.split('\n').filter((line) => line !== '' && !ownLines.test(line))
+  const said = `${signal ?? `status ${code}`}, ${JSON.stringify(`${output}${lines.join('\n')}`.slice(0, 600))}`
+  return code === 1 && output === '' && lines.length === 1 && expected.test(lines[0]) ? undefined : said
 }

@@ -29,8 +29,8 @@ const denoWith =
   (program) => [binary, 'run', '--no-prompt', ...permissions, ...program]
 
 async function versionOf(binary: string): Promise<string> {
-  const { stdout } = await runToEnd([binary, '--version'], { folder: '/' })
-  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? 'of an unknown version'
+  const { output } = await runToEnd([binary, '--version'], { folder: '/' })
+  return /\d+\.\d+\.\d+/.exec(output)?.[0] ?? 'of an unknown version'
 }
 
 const absent = (name: string): Runtime => ({ name, start: [], environments: [] })

@@ -1,34 +1,21 @@
-/** Commands, and folders that go away. */
-import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** Commands that must not fail, and sizes. */
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { start } from '../child.ts'
 
-const execute = promisify(execFile)
+/** Milliseconds; an installation on a busy machine takes one minute. */
+const patience = 300_000
 
 /**
  * What a command prints.
  *
- * @throws Error with all that it printed, when it fails or takes longer than five minutes
+ * @throws Error with the end of what it printed, when it fails or takes longer than five minutes
  */
-export async function printed(folder: string, command: string, ...given: string[]): Promise<string> {
-  try {
-    const options = { cwd: folder, maxBuffer: 2 ** 26, timeout: 300_000 }
-    return (await execute(command, given, options)).stdout
-  } catch (error) {
-    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-    throw new Error(`${command} ${given.join(' ')}: ${(stderr + stdout).trim().slice(-600) || error}`)
-  }
-}
-
-export async function inFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-package-'))
-  try {
-    return await body(folder)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+export async function printed(folder: string, ...command: readonly string[]): Promise<string> {
+  const { code, output, errors, hung } = await start(command, { cwd: folder, patience }).ended
+  if (code === 0) return output
+  const said = (errors + output).trim().slice(-600)
+  throw new Error(`${command.join(' ')}: ${hung ? 'it did not end: ' : ''}${said}`)
 }
 
 /** Bytes in all files of a folder. */
