@@ -25,10 +25,16 @@ export default defineConfig({
         extends: true,
         test: { name: 'browser', include: ['test/browser/**/*.test.ts', 'test/lab-page/browser/**/*.test.ts'] },
       },
-      ...findDrivers().map(({ name, environment }) => ({
+      ...findDrivers().map(({ name, environment, include = ['*'], exclude = [] }) => ({
         extends: true as const,
-        // A software driver that has no shader cache yet compiles for minutes.
-        test: { name, include: ['test/webgpu/**/*.test.ts'], env: { ...environment }, testTimeout: 300_000 },
+        test: {
+          name,
+          include: include.map((file) => `test/webgpu/${file}.test.ts`),
+          exclude: exclude.map((file) => `test/webgpu/${file}.test.ts`),
+          env: { ...environment },
+          // A software driver that has no shader cache yet compiles for minutes.
+          testTimeout: 300_000,
+        },
       })),
     ],
   },

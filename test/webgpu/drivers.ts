@@ -1,8 +1,9 @@
 /**
  * Which drivers the WebGPU tests run on: a driver is an adapter that Dawn, in Node, can be made to give.
  *
- * In order: the one that VK_DRIVER_FILES names; a real GPU; else every software driver that `.ci/webgpu.sh` installs,
- * each of which runs all of test/webgpu, since they differ in what they get wrong.
+ * In order: the one that VK_DRIVER_FILES names; a real GPU; else the software drivers that `.ci/webgpu.sh` installs, since they
+ * differ in what they get wrong. They take seconds to compile a program, which is what the time of these tests goes to: where
+ * both are there, lavapipe runs all of test/webgpu, and SwiftShader what it does not run in Chromium, in test/browser.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -13,6 +14,9 @@ export interface Driver {
   readonly name: string
   /** What Dawn needs in the environment to find it. */
   readonly environment: Readonly<Record<string, string>>
+  /** Files of test/webgpu that run on it, and those that do not. All run unless given. */
+  readonly include?: readonly string[]
+  readonly exclude?: readonly string[]
 }
 
 /** Debian's, or another that CHROMIUM_PATH names. */
@@ -28,9 +32,15 @@ const softwareIn = (root: string) => ({
     '/usr/lib/chromium/vk_swiftshader_icd.json',
     ...(process.env.CHROMIUM_PATH ? [join(dirname(process.env.CHROMIUM_PATH), 'vk_swiftshader_icd.json')] : []),
   ],
-  /** Mesa's, version 25: f16, subgroups of 8. The 22.3 of Debian 12 is too old for Dawn. */
+  /** Mesa's, version 25: f16, 1024 invocations, subgroups of 8 or, with vectors of 128 bits, of 4. The 22.3 of Debian 12 is too old for Dawn. */
   lavapipe: [join(root, '.cache/lavapipe/lvp_icd.json')],
 })
+
+/** What test/browser tries in Chromium, on SwiftShader: every operation, and models. */
+const inChromium = ['parity', 'models', 'bench']
+
+/** Programs whose lanes meet in subgroups. Those of SwiftShader have 4. */
+const withSubgroups = ['reduce', 'softmax', 'cross-entropy', 'rms-norm']
 
 /** Asks in a process of its own, so that no Vulkan stays loaded here. */
 function hasHardware(cwd: string): boolean {
@@ -57,9 +67,19 @@ export function findDrivers(root: string = join(import.meta.dirname, '../..')): 
   const quiet: Record<string, string> = process.env.XDG_RUNTIME_DIR ? {} : { XDG_RUNTIME_DIR: '/tmp' }
   if (process.env.VK_DRIVER_FILES) return [{ name: 'webgpu', environment: quiet }]
   if (hasHardware(root)) return [{ name: 'hardware', environment: quiet }]
-  const found = Object.entries(softwareIn(root)).flatMap(([name, files]): Driver[] => {
-    const file = files.find((path) => existsSync(path))
-    return file ? [{ name, environment: { ...quiet, VK_DRIVER_FILES: file } }] : []
-  })
+  const files = softwareIn(root)
+  const swiftshader = files.swiftshader.find((path) => existsSync(path))
+  const lavapipe = files.lavapipe.find((path) => existsSync(path))
+  const found: Driver[] = []
+  if (swiftshader) {
+    const environment = { ...quiet, VK_DRIVER_FILES: swiftshader }
+    found.push({ name: 'swiftshader', environment, exclude: lavapipe ? inChromium : [] })
+  }
+  if (lavapipe) {
+    // Four lanes compile in a third of the time that eight take, without LLVM's passes.
+    const eight = { ...quiet, VK_DRIVER_FILES: lavapipe, GALLIVM_PERF: 'nopt' }
+    found.push({ name: 'lavapipe', environment: { ...eight, LP_NATIVE_VECTOR_WIDTH: '128' }, exclude: withSubgroups })
+    found.push({ name: 'lavapipe-8-lanes', environment: eight, include: withSubgroups })
+  }
   return found.length > 0 ? found : [{ name: 'webgpu', environment: quiet }]
 }

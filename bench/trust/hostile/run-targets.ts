@@ -8,6 +8,7 @@ import { History } from '../../../docs/lab/src/history.ts'
 import { plansOf } from '../../../docs/lab/src/plan.ts'
 import { defaultState, readState, writeState } from '../../../docs/lab/src/state.ts'
 import { resumed } from '../../../src/cli/resumed.ts'
+import { parseJson } from '../../../src/hub/json.ts'
 import { encodeSafetensors } from '../../../src/hub/safetensors.ts'
 import { transformerConfig } from '../../../src/nn/index.ts'
 import { packRun, unpackRun } from '../../../src/train/archive.ts'
@@ -124,10 +125,10 @@ export const trainingConfiguration: ReadyTarget = async () => {
   }
 }
 
-/** JSON of the input; what is no JSON is refused by whoever reads the file. */
+/** JSON of the input, as the commands read it; what is no JSON is refused by whoever reads the file. */
 export function parsed(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(textOf(bytes))
+    return parseJson(bytes)
   } catch {
     return undefined
   }
