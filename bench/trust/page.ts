@@ -70,8 +70,8 @@ export function trustPage(tried: readonly Tried[]): string {
   const unmeasured = Object.keys(sections).filter((name) => tried.every((each) => each.name !== name))
   return `# Trust
 
-What was done to break it, by \`npm run trust -- --write\`. The gate of every change runs a shorter form, of accuracy, crashes and hostile files. A *loss* is a try that
-crashed, hung, lost or left something, or came to another result than the undisturbed one.
+What was done to break it, by \`npm run trust -- --write\`. The gate of every change runs a shorter form. A *loss* is a try that crashed, hung,
+lost or left something, or came to another result than the undisturbed one.
 
 ${tried.map(section).join('\n\n')}
 

@@ -3,7 +3,7 @@
  *
  * In order: the one that VK_DRIVER_FILES names; a real GPU; else the software drivers that `.ci/webgpu.sh` installs, since they
  * differ in what they get wrong. They take seconds to compile a program, which is what the time of these tests goes to: where
- * both are there, lavapipe runs all of test/webgpu, and SwiftShader what it does not run in Chromium, in test/browser.
+ * both are there, lavapipe runs all of test/webgpu, and SwiftShader leaves to Chromium, in test/browser, what tries every operation.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -36,8 +36,8 @@ const softwareIn = (root: string) => ({
   lavapipe: [join(root, '.cache/lavapipe/lvp_icd.json')],
 })
 
-/** What test/browser tries in Chromium, on SwiftShader: every operation, and models. */
-const inChromium = ['parity', 'models', 'bench']
+/** Every operation, which test/browser tries on SwiftShader in Chromium, and models and benches, which are made of these. */
+const ofOperations = ['parity', 'models', 'bench']
 
 /** Programs whose lanes meet in subgroups. Those of SwiftShader have 4. */
 const withSubgroups = ['reduce', 'softmax', 'cross-entropy', 'rms-norm']
@@ -73,7 +73,7 @@ export function findDrivers(root: string = join(import.meta.dirname, '../..')): 
   const found: Driver[] = []
   if (swiftshader) {
     const environment = { ...quiet, VK_DRIVER_FILES: swiftshader }
-    found.push({ name: 'swiftshader', environment, exclude: lavapipe ? inChromium : [] })
+    found.push({ name: 'swiftshader', environment, exclude: lavapipe ? ofOperations : [] })
   }
   if (lavapipe) {
     // Four lanes compile in a third of the time that eight take, without LLVM's passes.
