@@ -106,6 +106,7 @@ export const shardedIndex: ReadyTarget = async (folder) => {
   const shards = ['model-00001-of-00003.safetensors', 'model-00002-of-00003.safetensors']
   const places = [
     '../x',
+    '../../../x',
     '/etc/passwd',
     'C:\\x',
     '..\\x',
@@ -128,10 +129,16 @@ export const shardedIndex: ReadyTarget = async (folder) => {
     'inner',
     'file:///etc/passwd',
   ]
+  const pointed = fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.constantFrom(...shards, ...places))
   return {
     valid,
     words,
-    made: hostileJson([JSON.parse(textOf(valid[0]!))], words).map(bytesOf),
+    made: fc
+      .oneof(
+        { weight: 3, arbitrary: hostileJson([JSON.parse(textOf(valid[0]!))], words) },
+        { weight: 1, arbitrary: pointed.map((map) => JSON.stringify({ weight_map: map })) },
+      )
+      .map(bytesOf),
     besides: 600,
     async read(bytes) {
       await writeFile(index, bytes)
