@@ -51,7 +51,7 @@ export function trainUntil(step: number, options: TrainOptions): Promise<TrainRe
     onStep(progress: Progress) {
       options.onStep?.(progress)
       // Where the event loop would bring a signal: after the step has been dealt with.
-      if (progress.step === step) setTimeout(() => controller.abort(), 0)
+      if (progress.step === step) setImmediate(() => controller.abort())
     },
   })
 }
