@@ -67,6 +67,20 @@ describe('a run stopped after any step, once or several times, and resumed', () 
     )
   })
 
+  it('finds every step before a checkpoint in the log, for the log is written first', async () => {
+    const folder = await temporaryFolder()
+    const logged: number[] = []
+    const files: CheckpointFiles = {
+      ...nodeFiles,
+      async create(path) {
+        logged.push((await logLines(folder)).length)
+        return nodeFiles.create(path)
+      },
+    }
+    await train({ text: alphabet, config: smallConfig({ steps: 6, checkpointEvery: 2 }), folder, files })
+    expect(logged).toEqual([2, 4, 6])
+  })
+
   it('keeps its time and speed', async () => {
     const folder = await temporaryFolder()
     const options = { text: alphabet, config: smallConfig(), folder }
