@@ -35,6 +35,7 @@ export class Scope {
 const spare: Scope[] = []
 
 let current: Scope | null = null
+
 /** What the collector is to free, and where it is listed. */
 interface Held {
   id: number
