@@ -7,7 +7,7 @@ import { download, example, install, tools } from './package/consumers.ts'
 import { misplaced, type Packed, pack, sizes } from './package/pack.ts'
 import { hasBrowser, shown } from './package/page.ts'
 import { kilobytes, loss, megabytes, printed } from './package/shell.ts'
-import type { Scale, TrustRow, TrustSuite } from './row.ts'
+import { leftOut, type Scale, type TrustRow, type TrustSuite } from './row.ts'
 
 type Note = (line: string) => void
 
@@ -153,12 +153,28 @@ async function shaken(folder: string, scale: Scale, note: Note): Promise<TrustRo
   return rows
 }
 
+/** Why nothing can be installed here: the registry is asked for what the package needs. */
+async function noRegistry(): Promise<string | undefined> {
+  const { dependencies } = JSON.parse(await readFile('package.json', 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  const ask = ['npm', 'view', '--fetch-retries=0', '--fetch-timeout=20000']
+  for (const [name, range] of Object.entries(dependencies)) {
+    const isGiven = await printed('.', ...ask, `${name}@${range}`, 'version').then(Boolean, () => false)
+    if (!isGiven) return `npm view gives no ${name}@${range}`
+  }
+  return undefined
+}
+
 async function run(scale: Scale, note: Note): Promise<TrustRow[]> {
   return inFolder('package', async (folder) => {
     const packed = await pack(folder)
     const { tarball } = packed
     const plain = join(folder, 'plain')
-    const rows = [await contents(packed, note), await brought(plain, tarball, [], note)]
+    const rows = [await contents(packed, note)]
+    const reason = await noRegistry()
+    if (reason !== undefined) return [...rows, leftOut('npm install, and programs made with it', reason)]
+    rows.push(await brought(plain, tarball, [], note))
     if (scale === 'whole') {
       const { peerDependencies } = JSON.parse(await readFile('package.json', 'utf8')) as {
         peerDependencies: Record<string, string>

@@ -21,3 +21,12 @@ export interface TrustSuite {
   /** @param note for the terminal: progress, and what was lost */
   run(scale: Scale, note: (line: string) => void): Promise<TrustRow[]>
 }
+
+/** The row of what cannot be tried here. */
+export const leftOut = (test: string, reason: string): TrustRow => ({
+  test: `${test}: left out`,
+  tries: 0,
+  faults: reason,
+  losses: 0,
+  worst: '',
+})

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { type Driver, findDrivers } from '../../test/webgpu/drivers.ts'
 import { growth, memoryBound, type Soaked, type SoakMode } from '../soak/soak.ts'
 import { type Ended, inParallel, lastLine, leftOthers, startNode } from './child.ts'
-import type { Scale, TrustRow, TrustSuite } from './row.ts'
+import { leftOut, type Scale, type TrustRow, type TrustSuite } from './row.ts'
 import type { TogetherCounts } from './soak/together.ts'
 
 /** Steps, half of them eager and half captured; and runs of the property. */
@@ -93,8 +93,6 @@ function driverOrReason(): Driver | string {
   if (process.env.SLUICE_REQUIRE_WEBGPU === '1') throw new Error(`SLUICE_REQUIRE_WEBGPU is set, but ${reason}`)
   return reason
 }
-
-const leftOut = (test: string, reason: string): TrustRow => ({ test, tries: 0, faults: reason, losses: 0, worst: '' })
 
 export const soakSuite: TrustSuite = {
   name: 'soak',
