@@ -3,7 +3,7 @@
  *
  * In order: the one that VK_DRIVER_FILES names; a real GPU; else the software drivers that `.ci/webgpu.sh` installs, since they
  * differ in what they get wrong. They take seconds to compile a program, which is what the time of these tests goes to: where
- * both are there, lavapipe runs all of test/webgpu, and SwiftShader leaves to Chromium, in test/browser, what tries every operation.
+ * both are there, lavapipe runs all of test/webgpu, and SwiftShader leaves out what is tried elsewhere.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -36,8 +36,11 @@ const softwareIn = (root: string) => ({
   lavapipe: [join(root, '.cache/lavapipe/lvp_icd.json')],
 })
 
-/** Every operation, which test/browser tries on SwiftShader in Chromium, and models and benches, which are made of these. */
-const ofOperations = ['parity', 'models', 'bench']
+/**
+ * What SwiftShader leaves to others: every operation, which test/browser tries on it in Chromium; linear layers, models and
+ * benches, which are made of operations; and faults, which Dawn tells alike on every driver.
+ */
+const leftToOthers = ['parity', 'linear', 'models', 'bench', 'faults']
 
 /** Programs whose lanes meet in subgroups, which have 4 on SwiftShader; and docs/accuracy.md tells of this driver with 8. */
 const onEightLanes = ['reduce', 'softmax', 'cross-entropy', 'rms-norm', 'accuracy']
@@ -73,7 +76,7 @@ export function findDrivers(root: string = join(import.meta.dirname, '../..')): 
   const found: Driver[] = []
   if (swiftshader) {
     const environment = { ...quiet, VK_DRIVER_FILES: swiftshader }
-    found.push({ name: 'swiftshader', environment, exclude: lavapipe ? ofOperations : [] })
+    found.push({ name: 'swiftshader', environment, exclude: lavapipe ? leftToOthers : [] })
   }
   if (lavapipe) {
     // Four lanes compile in a third of the time that eight take, without LLVM's passes.
