@@ -1,3 +1,4 @@
+/** Turns of the event loop, as Node takes them and as browsers do. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
 afterEach(() => {

@@ -23,20 +23,22 @@ export interface ChildOptions {
   readonly cwd?: string
   /** Beside those of this process; undefined leaves one out. */
   readonly environment?: Readonly<Record<string, string | undefined>>
-  /** Who runs it, and in which group; this user unless given. */
+  /** Whether it leads a process group, where there are such, so that what it leaves behind can be found. */
+  readonly leadsGroup?: boolean
+  /** Who runs it; this user unless given. */
   readonly user?: { readonly uid: number; readonly gid: number }
   /** Milliseconds after which it counts as hung, and is killed. */
   readonly patience: number
 }
 
-/** Starts a command. Where there are process groups it leads one, so that what it leaves behind can be found. */
+/** Starts a command. */
 export function start([command, ...given]: readonly string[], options: ChildOptions): Child {
-  const { cwd, environment, user, patience } = options
+  const { cwd, environment, leadsGroup = false, user, patience } = options
   const child = spawn(command, given, {
     cwd,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
-    detached: process.platform !== 'win32',
+    detached: leadsGroup && process.platform !== 'win32',
     ...user,
   })
   const end = () => child.kill('SIGKILL')
@@ -64,7 +66,7 @@ export function start([command, ...given]: readonly string[], options: ChildOpti
 export const startNode = (given: readonly string[], options: ChildOptions): Child =>
   start([process.execPath, ...given], options)
 
-/** Whether a process that has ended left others of its group behind; false where there are no groups. */
+/** Whether a process that led its group and has ended left others of it behind; false where there are no groups. */
 export function leftOthers({ process: { pid } }: Child): boolean {
   if (process.platform === 'win32' || pid === undefined) return false
   try {

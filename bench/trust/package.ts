@@ -11,6 +11,15 @@ import { leftOut, type Scale, type TrustRow, type TrustSuite } from './row.ts'
 
 type Note = (line: string) => void
 
+/** What package.json says of the package. */
+async function about() {
+  return JSON.parse(await readFile('package.json', 'utf8')) as {
+    dependencies: Record<string, string>
+    peerDependencies: Record<string, string>
+    exports: Record<string, unknown>
+  }
+}
+
 async function contents(packed: Packed, note: Note): Promise<TrustRow> {
   const wrong = await misplaced(packed)
   for (const line of wrong) note(`LOST ${line}`)
@@ -25,9 +34,7 @@ async function contents(packed: Packed, note: Note): Promise<TrustRow> {
 
 /** What comes with the package, or with it and the peers that a user's own kernel on the GPU asks for. */
 async function brought(folder: string, tarball: string, peers: readonly string[], note: Note): Promise<TrustRow> {
-  const { dependencies } = JSON.parse(await readFile('package.json', 'utf8')) as {
-    dependencies: Record<string, string>
-  }
+  const { dependencies } = await about()
   const known = ['sluice', ...Object.keys(dependencies)].sort().join()
   const place = await install(folder, tarball, ...peers)
   const { packages, bytes, scripts } = await download(place)
@@ -47,7 +54,7 @@ async function brought(folder: string, tarball: string, peers: readonly string[]
 
 /** Every entry point, by import and by require, as a file outside the repository asks for it. */
 async function entries(folder: string, note: Note): Promise<TrustRow> {
-  const { exports } = JSON.parse(await readFile('package.json', 'utf8')) as { exports: Record<string, unknown> }
+  const { exports } = await about()
   // `sluice/check` has a peer of its own; without it, its error must name it.
   const names = Object.keys(exports)
     .filter((path) => path !== './package.json')
@@ -155,9 +162,7 @@ async function shaken(folder: string, scale: Scale, note: Note): Promise<TrustRo
 
 /** Why nothing can be installed here: the registry is asked for what the package needs. */
 async function noRegistry(): Promise<string | undefined> {
-  const { dependencies } = JSON.parse(await readFile('package.json', 'utf8')) as {
-    dependencies: Record<string, string>
-  }
+  const { dependencies } = await about()
   const ask = ['npm', 'view', '--fetch-retries=0', '--fetch-timeout=20000']
   for (const [name, range] of Object.entries(dependencies)) {
     const isGiven = await printed('.', ...ask, `${name}@${range}`, 'version').then(Boolean, () => false)
@@ -176,9 +181,7 @@ async function run(scale: Scale, note: Note): Promise<TrustRow[]> {
     if (reason !== undefined) return [...rows, leftOut('npm install, and programs made with it', reason)]
     rows.push(await brought(plain, tarball, [], note))
     if (scale === 'whole') {
-      const { peerDependencies } = JSON.parse(await readFile('package.json', 'utf8')) as {
-        peerDependencies: Record<string, string>
-      }
+      const { peerDependencies } = await about()
       const peers = ['gpu.js', 'webgpu'].map((name) => `${name}@${peerDependencies[name]}`)
       rows.push(await brought(join(folder, 'gpu'), tarball, peers, note))
     }

@@ -23,7 +23,11 @@ interface Outcome extends Ended {
 
 async function run(script: string, given: readonly string[], driver: Driver | undefined): Promise<Outcome> {
   const path = join(import.meta.dirname, script)
-  const child = startNode(['--expose-gc', path, ...given], { environment: driver?.environment, patience })
+  const child = startNode(['--expose-gc', path, ...given], {
+    environment: driver?.environment,
+    leadsGroup: true,
+    patience,
+  })
   const ended = await child.ended
   return { ...ended, leftOthers: leftOthers(child) }
 }

@@ -27,9 +27,11 @@ export function parseJson(source: Uint8Array | string): unknown {
   return JSON.parse(typeof source === 'string' ? source : decode(bytes))
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
 function decode(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return decoder.decode(bytes)
   } catch {
     throw new Error('it is not UTF-8')
   }

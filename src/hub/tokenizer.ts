@@ -76,26 +76,18 @@ export async function loadTokenizer(folder: string, options: LoadTokenizerOption
   })
   if (!names.includes('tokenizer.json')) throw new SluiceError('loadTokenizer', `${folder} holds no tokenizer.json`)
   const json = await readJson(`${folder}/tokenizer.json`)
+  const refuse = (what: string): never => {
+    throw new SluiceError('loadTokenizer', `${folder}/tokenizer.json has the ${what}`)
+  }
   const endless = endlessPattern(json)
   if (endless !== undefined) {
-    throw new SluiceError(
-      'loadTokenizer',
-      `${folder}/tokenizer.json has the pattern ${showValue(endless)}, which may take exponential time: a group with choices is repeated`,
-    )
+    refuse(`pattern ${showValue(endless)}, which may take exponential time: a group with choices is repeated`)
   }
   const wild = wildId(json)
-  if (wild !== undefined) {
-    throw new SluiceError(
-      'loadTokenizer',
-      `${folder}/tokenizer.json has the id ${showValue(wild)}, expected integers below ${mostTokens}`,
-    )
-  }
+  if (wild !== undefined) refuse(`id ${showValue(wild)}, expected integers below ${mostTokens}`)
   const vocab = (json as { model?: { vocab?: unknown } | null } | null)?.model?.vocab
   if (typeof vocab !== 'object' || vocab === null) {
-    throw new SluiceError(
-      'loadTokenizer',
-      `${folder}/tokenizer.json has the vocabulary ${showValue(vocab)}, expected an object or a list`,
-    )
+    refuse(`vocabulary ${showValue(vocab)}, expected an object or a list`)
   }
   const hasConfig = names.includes('tokenizer_config.json')
   const config = hasConfig ? await readJson(`${folder}/tokenizer_config.json`) : {}

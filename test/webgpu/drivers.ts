@@ -79,7 +79,7 @@ export function findDrivers(root: string = join(import.meta.dirname, '../..')): 
     found.push({ name: 'swiftshader', environment, exclude: lavapipe ? leftToOthers : [] })
   }
   if (lavapipe) {
-    // Four lanes compile in a third of the time that eight take, without LLVM's passes.
+    // Without LLVM's passes, four lanes compile in 0.4 of the time that eight take, in 0.3 of what eight take with them.
     const eight = { ...quiet, VK_DRIVER_FILES: lavapipe, GALLIVM_PERF: 'nopt' }
     found.push({ name: 'lavapipe', environment: { ...eight, LP_NATIVE_VECTOR_WIDTH: '128' }, exclude: onEightLanes })
     found.push({ name: 'lavapipe-8-lanes', environment: eight, include: onEightLanes })
